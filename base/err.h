@@ -43,6 +43,12 @@
     X(VERSION, 28, "no common version")                                                            \
     X(CONFLICT, 29, "conflicts with what is known")                                                \
     X(NO_MATCH, 30, "nothing matches")                                                             \
+    X(CAPS, 31, "grants more than its issuer may")                                                 \
+    X(PATH_LEN, 32, "certificate chain is too long")                                               \
+    X(WRONG_LAB, 33, "lab is not its issuer's")                                                    \
+    X(LIFETIME, 34, "valid for longer than its issuer")                                            \
+    X(CHECKSUM, 35, "checksum does not match")                                                     \
+    X(BAD_KEY, 36, "not a valid key")                                                              \
     X(NO_MEMORY, -1, "out of memory")                                                              \
     X(IO, -2, "input or output failed")                                                            \
     X(CRYPTO, -3, "cryptography failed")                                                           \
