@@ -52,6 +52,7 @@ struct resource {
     struct slice kind;
     const struct label *labels;
     uint16_t n_labels;
+    const uint16_t *marks; /* private: a short hash of each name, for the search */
 };
 
 struct ad {
@@ -61,8 +62,8 @@ struct ad {
     uint16_t n_labels, n_resources;
     struct label *labels;
     struct resource *resources;
-    /* private: the arena that all slices above point into */
-    void *arena;
+    const uint16_t *marks; /* private: as in struct resource */
+    struct slice encoded;  /* what ad_encode writes; everything above points into it */
 };
 
 struct ad *ad_ref(struct ad *a); /* returns its argument */
@@ -75,10 +76,16 @@ bool label_value_equal(const struct label_value *a, const struct label_value *b)
 bool label_name_is_valid(struct slice name);
 /* Names only the node itself may set (language.md section 2, "Reserved names"). */
 bool label_name_is_reserved(struct slice name);
-/* Names only the evaluator fills in (lab, node.*, rtt, ad.age, job.*): refused in a received ad. */
+/* Names only the evaluator fills in: lab node.name node.key node.caps (from the certificate), rtt
+ * ad.age and job.*; refused in a received ad. */
 bool label_name_is_evaluator(struct slice name);
 
-/* Collects labels and resources in any order, then makes the ad. Copies what it is given.
+/* Strings: UTF-8, at most LABEL_STRING_MAX bytes, without control characters (a label is printed
+ * on terminals and stands on one line of an ad's text). */
+bool label_text_is_valid(struct slice text);
+
+/* Collects labels and resources in any order, then makes the ad. Copies what it is given; sorts
+ * labels and the strings of sets.
  * Conditions of the adds: IPX_LIMIT, IPX_MALFORMED (name or value), IPX_EXISTS (name twice). */
 struct ad_builder;
 IPX_MUST_USE struct ad_builder *ad_builder_new(struct mem *mem);
@@ -93,7 +100,8 @@ void ad_builder_partial(struct ad_builder *b);
 /* Conditions: IPX_LIMIT (over LABEL_AD_BYTES_MAX encoded). The builder may be freed after. */
 IPX_MUST_USE enum ipx_err ad_builder_finish(struct ad_builder *b, struct ad **ret_ad);
 
-/* Deterministic CBOR of the content. */
+/* Deterministic CBOR of the content (docs/wire/labels.md): the same ad always gives the same
+ * bytes, and bytes that decode are exactly what encodes again. */
 void ad_encode(const struct ad *a, struct writer *w);
 /* From a peer: checks everything above and refuses evaluator names. Conditions: IPX_MALFORMED,
  * IPX_LIMIT. */

@@ -46,6 +46,7 @@ struct query_env {
     const struct ad *ad;
     const struct label *extra;
     size_t n_extra;
+    const bool *free_resources;
 };
 
 struct query;
@@ -54,12 +55,20 @@ struct query;
  * is copied. */
 IPX_MUST_USE enum ipx_err query_compile(struct slice source, struct mem *mem,
                                         struct query **ret_query, struct query_error *ret_error);
+/* For needs (`--gpu '1: .mem >= 40GiB'`): fields are legal everywhere, quantifiers nowhere, and the
+ * query is asked of one resource by query_eval_resource. */
+IPX_MUST_USE enum ipx_err query_compile_need(struct slice source, struct mem *mem,
+                                             struct query **ret_query,
+                                             struct query_error *ret_error);
 struct query *query_ref(struct query *q);
 void query_unref(struct query *q); /* NULL allowed */
 struct slice query_source(const struct query *q);
 /* Canonical text: parse(print(parse(x))) is stable. */
 void query_print(const struct query *q, struct writer *w);
 struct query_result query_eval(const struct query *q, const struct query_env *env);
+/* Only for a query of query_compile_need; `resource` is an index into the ad's resources. */
+struct query_result query_eval_resource(const struct query *q, const struct query_env *env,
+                                        size_t resource);
 /* query_eval(..).truth == QUERY_TRUE, the rule for `where` and `accept`. */
 bool query_is_true(const struct query *q, const struct query_env *env);
 
@@ -79,6 +88,8 @@ struct query_miss {
 };
 bool query_clause_miss(const struct query *q, size_t clause, const struct query_env *env,
                        struct query_miss *ret);
+/* "missing", "type" ..: the word shown to people and in JSON; "" for NONE. */
+const char *query_reason_text(enum query_reason reason);
 /* Calls `each` for every bare name the query mentions ("did you mean"). */
 typedef void query_name_fn(void *user, struct slice name, bool is_field);
 void query_names(const struct query *q, query_name_fn *each, void *user);
