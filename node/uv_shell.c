@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <time.h>
 
-#include "node/os_files.h"
+#include "node/os_home.h"
 
 uint64_t shell_now_us(const struct shell *s)
 {

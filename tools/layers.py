@@ -21,7 +21,8 @@ ALLOWED = {
 FACES = {
     "dht": {"dht/dht.h"},
     "gossip": {"gossip/gossip.h"},
-    "exec": {"exec/exec.h", "exec/wire.h", "exec/job.h", "exec/source_wire.h"},
+    "exec": {"exec/exec.h", "exec/action.h", "exec/job.h", "exec/wire.h", "exec/wire_client.h",
+             "exec/source_wire.h"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 IMPURE = re.compile(r"^(uv_|os_|cmd_)|^main\.c$|^log\.[ch]$")
