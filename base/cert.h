@@ -20,16 +20,17 @@
 
 #define CERT_NAME_MAX 24 /* bytes, [a-z][a-z0-9-]* */
 #define CERT_LAB_MAX 16
-#define CERT_PREFIX_MAX 4        /* label-prefix constraints a certificate */
+#define CERT_PREFIX_MAX 4 /* label-prefix constraints a certificate */
 #define CERT_PREFIX_LEN_MAX 32
-#define CERT_PREFIX_TOTAL_MAX 64 /* bytes of all of them: an admitted chain must fit an INIT */
-#define CERT_BYTES_MAX 480       /* one encoded certificate with signature */
-#define CERT_CHAIN_MAX 1064      /* a chain must fit a padded INIT */
+#define CERT_PREFIX_TOTAL_MAX 64     /* bytes of all of them: an admitted chain must fit an INIT */
+#define CERT_BYTES_MAX 480           /* one encoded certificate with signature */
+#define CERT_CHAIN_MAX 1064          /* a chain must fit a padded INIT */
 #define CERT_SKEW_MS (5 * 60 * 1000) /* allowance for clocks that differ */
 #define CERT_NODE_LIFE_MS (INT64_C(30) * 24 * 3600 * 1000)
 #define CERT_ISSUER_LIFE_MS (INT64_C(365) * 24 * 3600 * 1000)
 #define CERT_ROOT_LIFE_MS (INT64_C(3650) * 24 * 3600 * 1000)
-#define CERT_ADMITTED_EXTRA_MS (INT64_C(7) * 24 * 3600 * 1000) /* admitted ends at ticket + this */
+#define CERT_ADMITTED_EXTRA_MS (INT64_C(7) * 24 * 3600 * 1000) /* admitted ends at ticket + this   \
+                                                                */
 #define CERT_TIME_MAX_MS (INT64_C(1) << 50)                    /* later times are malformed */
 #define CERT_LAB_ANY "*"
 #define CERT_CAPS_TEXT_SIZE 80
@@ -40,9 +41,15 @@ enum cert_kind { CERT_KIND_ISSUER = 1, CERT_KIND_NODE = 2, CERT_KIND_TREATY = 3 
 /* ISSUE in a node's certificate says "holds an issuer key"; the authority to sign comes only from
  * a certificate of kind ISSUER, which only the root makes. */
 enum cert_cap {
-    CERT_CAP_JOIN = 1 << 0, CERT_CAP_ADMIT = 1 << 1, CERT_CAP_ISSUE = 1 << 2,
-    CERT_CAP_REVOKE = 1 << 3, CERT_CAP_RELAY = 1 << 4, CERT_CAP_PUBLISH = 1 << 5,
-    CERT_CAP_OFFER = 1 << 6, CERT_CAP_SUBMIT = 1 << 7, CERT_CAP_ADMIN = 1 << 8
+    CERT_CAP_JOIN = 1 << 0,
+    CERT_CAP_ADMIT = 1 << 1,
+    CERT_CAP_ISSUE = 1 << 2,
+    CERT_CAP_REVOKE = 1 << 3,
+    CERT_CAP_RELAY = 1 << 4,
+    CERT_CAP_PUBLISH = 1 << 5,
+    CERT_CAP_OFFER = 1 << 6,
+    CERT_CAP_SUBMIT = 1 << 7,
+    CERT_CAP_ADMIN = 1 << 8
 };
 #define CERT_CAPS_ALL ((1 << 9) - 1)
 #define CERT_ROLE_USER (CERT_CAP_JOIN | CERT_CAP_SUBMIT)
@@ -71,14 +78,14 @@ struct cert {
     struct cert_grant grant;
     enum cert_kind kind;
     struct node_id subject, issuer;
-    uint8_t path_len;              /* issuers that may follow below: 0 in every legal one */
-    char name[CERT_NAME_MAX + 1];  /* of an issuer: may be "" */
+    uint8_t path_len;             /* issuers that may follow below: 0 in every legal one */
+    char name[CERT_NAME_MAX + 1]; /* of an issuer: may be "" */
     /* only kind NODE: */
-    uint8_t nonce[16];             /* placement nonce */
+    uint8_t nonce[16]; /* placement nonce */
     struct node_id admitter;
-    struct node_id birth_issuer;   /* of the ticket or first certificate; kept by renewals */
+    struct node_id birth_issuer; /* of the ticket or first certificate; kept by renewals */
     uint64_t birth_serial;
-    int64_t admitted_ms;           /* kept by renewals too: the earlier keeps a name */
+    int64_t admitted_ms; /* kept by renewals too: the earlier keeps a name */
 };
 
 /* What a verified chain says about its subject. A plain value; copied freely. */
@@ -90,13 +97,13 @@ struct cert_facts {
     uint8_t nonce[16];       /* placement nonce */
     char name[CERT_NAME_MAX + 1];
     char lab[CERT_LAB_MAX + 1];
-    uint32_t caps;           /* enum cert_cap bits */
-    int64_t not_before_ms;   /* wall clock, Unix ms */
+    uint32_t caps;         /* enum cert_cap bits */
+    int64_t not_before_ms; /* wall clock, Unix ms */
     int64_t not_after_ms;
-    int64_t admitted_ms;     /* earlier admission wins a name or a ticket */
-    uint64_t serial;         /* of the certificate or ticket */
-    struct hash chain_hash;  /* BLAKE2b-256 of the chain bytes */
-    bool is_plain;           /* only a plain certificate may admit others */
+    int64_t admitted_ms;         /* earlier admission wins a name or a ticket */
+    uint64_t serial;             /* of the certificate or ticket */
+    struct hash chain_hash;      /* BLAKE2b-256 of the chain bytes */
+    bool is_plain;               /* only a plain certificate may admit others */
     struct node_id birth_issuer; /* revocations match it; names the ticket used */
     uint64_t birth_serial;
     struct cert_prefixes prefixes;
