@@ -14,7 +14,7 @@ struct buf {
     uint8_t *data;
     size_t start;
     size_t len;
-    size_t cap;     /* allocated */
+    size_t cap;     /* allocated; at most a quarter over cap_max */
     size_t cap_max; /* never holds more than this */
 };
 

@@ -5,8 +5,9 @@
  *
  * Reading: one data item after the other, over libcbor's streaming decoder; no
  * tree, no allocation, no recursion. Refused: indefinite lengths, tags, floats
- * that are not 64-bit NaN-free values, numbers not in shortest form, map keys
- * unsorted or twice, lengths beyond the input, nesting beyond CBOR_DEPTH_MAX.
+ * other than 64 bit, NaN, infinities and -0, text that is not UTF-8, numbers not in
+ * shortest form, map keys unsorted or twice, lengths beyond the input, nesting
+ * beyond CBOR_DEPTH_MAX.
  * Failure is sticky: read like a schema, ask cbor_done() once at the end.
  *
  * Maps of messages have small unsigned keys. Unknown *odd* keys are skipped,
@@ -42,10 +43,12 @@ struct cbor_reader {
         uint64_t last_key; /* of a map: for the order check */
         bool is_map;
         bool has_key;
+        bool wants_value; /* of a map: a key was read, its value not yet */
     } levels[CBOR_DEPTH_MAX];
 };
 
 struct cbor_reader cbor_reader_of(struct slice in);
+/* Type of the next item, which stays; CBOR_END also behind the last item of an array. */
 enum cbor_type cbor_peek(struct cbor_reader *r);
 uint64_t cbor_u64(struct cbor_reader *r);
 /* Fails if over `max`. */
@@ -71,15 +74,17 @@ void cbor_map_begin(struct cbor_reader *r);
 bool cbor_map_next(struct cbor_reader *r, uint64_t *ret_key);
 /* Odd key: skips the value. Even key: fails. */
 void cbor_skip_unknown(struct cbor_reader *r, uint64_t key);
-/* Skips one item of any type, within the bounds above. */
+/* Skips one item of any type, within the bounds above. Maps inside may also have keys that are
+ * negative integers, bytes or text, sorted as encoded. */
 void cbor_skip(struct cbor_reader *r);
 /* The raw bytes of the next item, which is checked and skipped: for signed parts. */
 struct slice cbor_raw(struct cbor_reader *r);
 /* True if exactly one well-formed item sequence was read and nothing is left. */
 bool cbor_done(const struct cbor_reader *r);
 
-/* Writing: shortest forms; the caller gives map keys in ascending order (asserted by
- * cbor_put_key through the writer of tests, not here). Sticky failure as in struct writer. */
+/* Writing: shortest forms. The caller gives map keys in ascending order and as many items as it
+ * announced; the reader would refuse the rest. Sticky failure as in struct writer; text that is not
+ * UTF-8 and doubles that are not finite fail too, -0 is written as 0. */
 void cbor_put_u64(struct writer *w, uint64_t v);
 void cbor_put_i64(struct writer *w, int64_t v);
 void cbor_put_bool(struct writer *w, bool v);

@@ -42,6 +42,9 @@ int slice_compare(struct slice a, struct slice b);
 /* Copies into `out` as a NUL-terminated string. False (and "") if it does not fit or has a NUL. */
 bool slice_to_text(struct slice s, char *out, size_t out_size);
 
+/* Well-formed UTF-8: no surrogates, nothing longer than needed, at most U+10FFFF. */
+bool slice_is_utf8(struct slice s);
+
 struct reader reader_of(struct slice in);
 size_t reader_left(const struct reader *r);
 uint8_t reader_u8(struct reader *r);
