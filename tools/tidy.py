@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Rules of the source itself, the ones that no compiler knows (docs/style.md).
+
+usage: tidy.py [ROOT]     prints one line a finding and exits 1 if there is any
+
+Exceptions stand in tools/tidy_exceptions: `rule path-or-function today's-length`, and may
+only shrink: an exception that is no longer needed, or larger than needed, is a finding too.
+"""
+import os
+import re
+import subprocess
+import sys
+
+CODE = ("base", "dht", "gossip", "exec", "node", "tests")
+CORES = ("base", "dht", "gossip", "exec", "node")
+IMPURE = re.compile(r"^(uv_|os_|cmd_)|^main\.c$|^log\.[ch]$|^client\.[ch]$|^out\.[ch]$")
+COLUMNS, FUNCTION_LINES, SOURCE_LINES, HEADER_LINES = 100, 70, 500, 200
+
+BANNED = [
+    (r"\bstrcpy\s*\(|\bstrcat\s*\(|\bsprintf\s*\(|\bgets\s*\(", "use snprintf or a writer"),
+    (r"\bstrtok\s*\(", "use a reader"),
+    (r"\batoi\s*\(|\batol\s*\(", "parse with a range check"),
+    (r"\b(s?rand|random)\s*\(\s*\)", "use struct rng"),
+    (r"\balloca\s*\(", "use a bounded array or struct mem"),
+    (r"\bcbor_load\s*\(", "use struct cbor_reader"),
+    (r"\bsystem\s*\(|\bpopen\s*\(", "start processes through the spawner"),
+]
+BANNED_IN_CORES = [
+    (r"\b(malloc|calloc|realloc|free)\s*\(", "use struct mem"),
+    (r"\btime\s*\(\s*(NULL|0|&)", "time is a parameter"),
+    (r"\bmemcmp\s*\([^;]*\b(tag|mac1|mac2|key|secret|token)\b", "use crypt_equal"),
+]
+WORDS = re.compile(r"\b(FIXME|TODO|XXX|HACK)\b|not implemented", re.I)
+COMMENT = re.compile(r"/\*.*?\*/", re.S)
+STRING = re.compile(r'"(?:\\.|[^"\\\n])*"' + r"|'(?:\\.|[^'\\\n])*'")
+FUNCTION = re.compile(r"^(?!struct\b[^(]*$|enum\b[^(]*$|union\b)[A-Za-z_][^\n;=]*\)\s*$")
+NAME = re.compile(r"([A-Za-z_]\w*)\s*\(")
+
+
+def tracked(root):
+    out = subprocess.run(["git", "-C", root, "ls-files", "-co", "--exclude-standard"],
+                         capture_output=True, text=True)
+    if out.returncode == 0 and out.stdout:
+        return [p for p in sorted(set(out.stdout.split("\n")))
+                if p and os.path.isfile(os.path.join(root, p))]
+    return sorted(os.path.relpath(os.path.join(d, f), root)
+                  for d, _, files in os.walk(root) for f in files)
+
+
+def blank(match):
+    return re.sub(r"[^\n]", " ", match.group(0))
+
+
+def functions(lines):
+    """(name, first line, length) of every function: its opening brace stands in column 0."""
+    for i, line in enumerate(lines):
+        if line.rstrip() != "{":
+            continue
+        head = i - 1
+        while head > 0 and lines[head - 1].strip() and not lines[head - 1].rstrip().endswith(
+                (";", "}", "*/")) and not lines[head - 1].startswith("#"):
+            head -= 1
+        end = next((j for j in range(i, len(lines)) if lines[j].rstrip() == "}"), len(lines) - 1)
+        name = NAME.search(" ".join(lines[head:i]))
+        yield (name.group(1) if name else "?", head + 1, end - head + 1)
+
+
+def length_findings(path, lines, found):
+    limit = HEADER_LINES if path.endswith(".h") else SOURCE_LINES
+    if len(lines) > limit:
+        found.append(("file", path, len(lines), f"{path}: {len(lines)} lines, at most {limit}"))
+    for name, at, length in functions(lines):
+        if length > FUNCTION_LINES:
+            found.append(("function", f"{path}:{name}", length,
+                          f"{path}:{at}: {name} has {length} lines, at most {FUNCTION_LINES}"))
+
+
+def text_findings(path, text):
+    lines = text.split("\n")
+    if not lines[0].startswith("/* SPDX-License-Identifier: Apache-2.0 */"):
+        yield f"{path}:1: the first line is the SPDX line"
+    if path.endswith(".h") and "#pragma once" not in text:
+        yield f"{path}: a header has #pragma once"
+    for m in COMMENT.finditer(text):
+        if not re.search(r"\w", m.group(0)):
+            yield f"{path}:{text.count(chr(10), 0, m.start()) + 1}: an empty comment"
+    code = STRING.sub(lambda m: '"' + " " * (len(m.group(0)) - 2) + '"', COMMENT.sub(blank, text))
+    for n, line in enumerate(code.split("\n"), 1):
+        if "//" in line:
+            yield f"{path}:{n}: comments are /* */ only"
+        for pattern, instead in BANNED:
+            if re.search(pattern, line):
+                yield f"{path}:{n}: banned call: {instead}"
+        if path.split("/")[0] in CORES and not IMPURE.match(os.path.basename(path)) \
+                and path != "base/mem.c":
+            for pattern, instead in BANNED_IN_CORES:
+                if re.search(pattern, line):
+                    yield f"{path}:{n}: banned in a core: {instead}"
+
+
+def any_findings(path, text):
+    for n, line in enumerate(text.split("\n"), 1):
+        if WORDS.search(line) and not path.startswith("tools/"):
+            yield f"{path}:{n}: unfinished: {line.strip()[:60]}"
+        if len(line) > COLUMNS and path.endswith((".c", ".h", ".py", ".build")):
+            yield f"{path}:{n}: {len(line)} columns, at most {COLUMNS}"
+
+
+def structure_findings(root, paths):
+    builds = "".join(open(os.path.join(root, p), encoding="utf-8").read()
+                     for p in paths if p.endswith("meson.build"))
+    have = set(paths)
+    for path in paths:
+        folder, name = path.split("/")[0], os.path.basename(path)
+        if path.endswith(".c") and folder in CODE and name[:-2] not in builds:
+            yield f"{path}: in no meson.build: a dead file"
+        if path.endswith(".md"):
+            text = re.sub(r"```.*?```", "", open(os.path.join(root, path)).read(), flags=re.S)
+            titles = re.findall(r"^# .+$", text, re.M)
+            if len(titles) != 1:
+                yield f"{path}: {len(titles)} titles of the first level, wanted one"
+    for path in paths:
+        m = re.match(r"tests/fuzz/fuzz_(\w+)\.c$", path)
+        if m and not any(p.startswith(f"tests/fuzz/corpus/{m.group(1)}/") for p in have):
+            yield f"{path}: has no corpus in tests/fuzz/corpus/{m.group(1)}/"
+
+
+def untested_modules(root, paths):
+    """A pure module <folder>/<name>.h wants tests/unit/<folder>_<name>.c, or to be named there."""
+    tests = {p: open(os.path.join(root, p), encoding="utf-8").read()
+             for p in paths if p.startswith("tests/unit/") and p.endswith(".c")}
+    for path in paths:
+        folder, name = path.split("/")[0], os.path.basename(path)
+        if folder not in CORES or not path.endswith(".h") or IMPURE.match(name):
+            continue
+        if path[:-2] + ".c" not in paths:
+            continue
+        if f"tests/unit/{folder}_{name[:-2]}.c" not in tests and not any(
+                f'"{path}"' in text for text in tests.values()):
+            yield f"{path}: no unit test: tests/unit/{folder}_{name[:-2]}.c"
+
+
+def load_exceptions(root):
+    path = os.path.join(root, "tools/tidy_exceptions")
+    allowed = {}
+    if os.path.exists(path):
+        for line in open(path, encoding="utf-8"):
+            words = line.split("#")[0].split()
+            if len(words) == 3:
+                allowed[(words[0], words[1])] = int(words[2])
+    return allowed
+
+
+def apply_exceptions(measured, allowed):
+    seen = set()
+    for rule, what, length, message in measured:
+        seen.add((rule, what))
+        limit = allowed.get((rule, what))
+        if limit is None:
+            yield message
+        elif length > limit:
+            yield message + f" (the exception says {limit}: exceptions only shrink)"
+        elif length < limit:
+            yield f"tools/tidy_exceptions: {rule} {what} is {length} now: write that"
+    for rule, what in sorted(set(allowed) - seen):
+        yield f"tools/tidy_exceptions: {rule} {what} is no longer needed: remove it"
+
+
+def findings(root):
+    paths = tracked(root)
+    measured = []
+    for path in paths:
+        if not path.endswith((".c", ".h", ".py", ".md", ".sh", ".build")):
+            continue
+        with open(os.path.join(root, path), encoding="utf-8") as f:
+            text = f.read()
+        yield from any_findings(path, text)
+        if path.endswith((".c", ".h")):
+            yield from text_findings(path, text)
+            length_findings(path, text.rstrip("\n").split("\n"), measured)
+    yield from structure_findings(root, paths)
+    yield from untested_modules(root, paths)
+    yield from apply_exceptions(measured, load_exceptions(root))
+
+
+def main():
+    root = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), "..")
+    found = list(findings(os.path.abspath(root)))
+    print("\n".join(found) if found else "tidy: ok")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
