@@ -46,16 +46,20 @@ size_t base32_encode(struct slice in, char *out, size_t out_size);
  * IPX_LIMIT (does not fit). */
 IPX_MUST_USE enum ipx_err base32_decode(struct slice text, uint8_t *out, size_t out_cap,
                                         size_t *ret_len);
-/* Lower-case hex with NUL; `out` has room for 2 * in.len + 1. */
+/* Lower-case hex with NUL; `out` has room for 2 * in.len + 1. Decoding takes both cases and has the
+ * conditions of base32_decode. */
 void hex_encode(struct slice in, char *out);
 IPX_MUST_USE enum ipx_err hex_decode(struct slice text, uint8_t *out, size_t out_cap,
                                      size_t *ret_len);
 
 /* BLAKE2b-256("ipx-id1" || pk): orders nodes ("the lower fingerprint"). */
 struct hash node_fingerprint(const struct node_id *id);
-/* Full text form with checksum, and the first ID_SHORT_LEN characters after the prefix. */
+/* Full text form of the fingerprint ("ipx1", base32, checksum over prefix and fingerprint), and the
+ * first ID_SHORT_LEN characters after the prefix. */
 void node_id_text(const struct node_id *id, char out[static ID_TEXT_SIZE]);
 void node_id_short(const struct node_id *id, char out[static ID_SHORT_LEN + 1]);
+/* The full text form back. Case and white space are ignored. Conditions: IPX_MALFORMED. */
+IPX_MUST_USE enum ipx_err node_fingerprint_parse(struct slice text, struct hash *ret);
 /* First 16 bytes of BLAKE2b-256("ipx-mesh1" || root pk). */
 struct mesh_id mesh_id_of(const struct node_id *root);
 /* BLAKE2b-256("ipx-pos1" || mesh id || placement nonce || pk). */
