@@ -67,12 +67,17 @@ static uint32_t home_of(const struct map *m, const uint8_t *key)
     return load_be32(hash) & (m->n_slots - 1);
 }
 
+static bool slot_holds(const struct map *m, uint32_t slot, const uint8_t *wanted)
+{
+    return memcmp(key_at(m, slot), wanted, m->key_len) == 0;
+}
+
 /* The slot of the key, or the free one where it belongs: one is always free, for the map is never
  * filled beyond 3/4. */
 static uint32_t slot_of(const struct map *m, const uint8_t *key)
 {
     uint32_t slot = home_of(m, key);
-    while (m->values[slot] != MAP_EMPTY && memcmp(key_at(m, slot), key, m->key_len) != 0) {
+    while (m->values[slot] != MAP_EMPTY && !slot_holds(m, slot, key)) {
         slot = (slot + 1) & (m->n_slots - 1);
     }
     return slot;
