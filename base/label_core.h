@@ -59,6 +59,9 @@ bool lex_fail(struct lex *l, enum ipx_err err, size_t pos, const char *message);
 void lex_skip_space(struct lex *l);
 /* The byte at pos + ahead; 0 behind the end. */
 uint8_t lex_byte(const struct lex *l, size_t ahead);
+bool lex_is_digit(uint8_t c);
+/* What may not follow a literal at once: `4GB2`, `10mins`, `1e5`, `1.2.3`. */
+bool lex_is_joined(const struct lex *l);
 /* Length of a dotted name, or of one identifier, at the position; 0 if there is none. */
 size_t lex_name_len(const struct lex *l);
 size_t lex_ident_len(const struct lex *l);
