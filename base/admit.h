@@ -128,19 +128,20 @@ struct admit_expected {
 IPX_MUST_USE enum ipx_err admit_answer_verify(struct slice body, const struct admit_expected *want,
                                               struct admit_answer *ret);
 
-/* --- notices: what is gossiped of an admission --- */
+/* --- notices: what is gossiped of an admission (base/admit_notice.c) --- */
 struct admit_notice {
     uint8_t issuer_tag[ADMIT_TAG_LEN]; /* first bytes of the ticket issuer's key */
     struct admit_claim claim;
     uint8_t nonce[16];
     int64_t admitted_ms;
     struct node_id admitter;
-    bool has_proof; /* one_time_sig is set: proves that the ticket's secret was there */
+    bool is_proved; /* from a verified request or chain, or its signature was checked */
+    bool has_proof; /* one_time_sig is set: shows that the ticket's secret was there */
     uint8_t one_time_sig[CRYPT_SIG_LEN];
 };
-/* Of a redemption or of a verified chain (no proof then). */
-void admit_notice_of_redemption(const struct admit_redemption *red, const struct node_id *issuer,
-                                struct admit_notice *ret);
+/* By the admitter, of a request it verified; by anyone, of a chain it verified (no proof then). */
+void admit_notice_of_request(const struct admit_request *req, const struct admit_grant *grant,
+                             struct admit_notice *ret);
 void admit_notice_of_facts(const struct cert_facts *facts, struct admit_notice *ret);
 /* Signed by the admitter itself. */
 void admit_notice_put(struct writer *w, const struct admit_notice *n, const struct mesh_id *mesh,
@@ -152,9 +153,9 @@ IPX_MUST_USE enum ipx_err admit_notice_decode(struct slice in, struct admit_noti
 IPX_MUST_USE enum ipx_err admit_notice_verify(struct slice in, const struct mesh_id *mesh,
                                               const struct cert_facts *admitter,
                                               struct admit_notice *ret);
-/* True if the one-time signature is by the ticket's key. */
-bool admit_notice_is_proved(const struct admit_notice *n, const struct mesh_id *mesh,
-                            const struct node_id *one_time);
+/* True if the one-time signature is there and by the ticket's key. */
+bool admit_notice_check_proof(const struct admit_notice *n, const struct mesh_id *mesh,
+                              const struct node_id *one_time);
 /* Of two admissions of one ticket the valid one is the earlier by (admitted_ms, admitter, key):
  * < 0 if a is. */
 int admit_notice_compare(const struct admit_notice *a, const struct admit_notice *b);

@@ -17,3 +17,7 @@ void admit_claim_put(struct writer *w, const struct admit_claim *c);
 IPX_MUST_USE enum ipx_err admit_claim_decode(struct slice in, struct admit_claim *ret);
 /* CRYPT_SIG_LEN bytes, borrowed; fails the reader if they are not that many. */
 const uint8_t *admit_sig_get(struct cbor_reader *r);
+/* The unsigned content of a notice: gossip signs it, the book keeps it. */
+#define ADMIT_NOTICE_BODY_MAX (ADMIT_NOTICE_MAX - SIGNED_OVERHEAD)
+void admit_notice_body_put(struct writer *w, const struct admit_notice *n);
+IPX_MUST_USE enum ipx_err admit_notice_body_decode(struct slice in, struct admit_notice *ret);

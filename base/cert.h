@@ -29,8 +29,7 @@
 #define CERT_NODE_LIFE_MS (INT64_C(30) * 24 * 3600 * 1000)
 #define CERT_ISSUER_LIFE_MS (INT64_C(365) * 24 * 3600 * 1000)
 #define CERT_ROOT_LIFE_MS (INT64_C(3650) * 24 * 3600 * 1000)
-#define CERT_ADMITTED_EXTRA_MS (INT64_C(7) * 24 * 3600 * 1000) /* admitted ends at ticket + this   \
-                                                                */
+#define CERT_ADMITTED_EXTRA_MS (INT64_C(7) * 24 * 3600 * 1000) /* beyond the ticket */
 #define CERT_TIME_MAX_MS (INT64_C(1) << 50)                    /* later times are malformed */
 #define CERT_LAB_ANY "*"
 #define CERT_CAPS_TEXT_SIZE 80
