@@ -108,14 +108,18 @@ static struct admit_book_entry *entry_add(struct admit_book *b, const struct adm
     return &b->entries[i];
 }
 
-enum ipx_err admit_book_find(struct admit_book *b, const struct node_id *issuer,
-                             const struct admit_claim *claim, struct admit_notice *ret)
+enum ipx_err admit_book_find(struct admit_book *b, const struct admit_request *req,
+                             struct admit_notice *ret)
 {
-    uint32_t i = index_of(b, issuer->bytes, claim->serial);
+    const struct admit_claim *claim = &req->claim;
+    uint32_t i = index_of(b, req->issuer.subject.bytes, claim->serial);
     if (i == MAP_EMPTY) {
         return IPX_NOT_FOUND;
     }
     const struct admit_notice *known = &b->entries[i].notice;
+    if (!known->is_proved && !admit_notice_check_proof(known, &b->mesh, &req->ticket.one_time)) {
+        return IPX_NOT_FOUND; /* hearsay: admit_book_see of this admission replaces it */
+    }
     use_touch(b, i);
     *ret = *known;
     if (!node_id_equal(&known->claim.id, &claim->id)) {

@@ -48,12 +48,11 @@ IPX_MUST_USE enum ipx_err admit_book_init(struct admit_book *b, struct mem *mem,
                                           const uint8_t secret[static 16]);
 void admit_book_done(struct admit_book *b);
 
-/* What is known of a ticket before this claim is admitted. Conditions: IPX_NOT_FOUND: nothing,
- * admit it; IPX_OK: this key already: hand out the same nonce (and the same admitted_ms if this
- * node was the admitter); IPX_CONFLICT: this key under another name, *ret tells which;
- * IPX_USED: by another key, *ret tells whose. */
-IPX_MUST_USE enum ipx_err admit_book_find(struct admit_book *b, const struct node_id *issuer,
-                                          const struct admit_claim *claim,
+/* What is known of a ticket before a verified request is admitted. Conditions: IPX_NOT_FOUND:
+ * nothing that holds, admit it; IPX_OK: this key already: hand out the same nonce (and the same
+ * admitted_ms if this node was the admitter); IPX_CONFLICT: this key under another name, *ret
+ * tells which; IPX_USED: by another key, *ret tells whose. */
+IPX_MUST_USE enum ipx_err admit_book_find(struct admit_book *b, const struct admit_request *req,
                                           struct admit_notice *ret);
 /* An admission became known. `one_time`: the ticket's key where the ticket is at hand, else NULL.
  * Conditions: IPX_OK: it is the valid one, recorded; IPX_EXISTS: nothing new, ret->winner is what
