@@ -13,9 +13,8 @@ static void record_key_init(struct record_key *k, enum crypt_suite suite,
     assert(crypt_suite_available(suite));
     const uint8_t suite_byte = (uint8_t)suite;
     struct hash derived = crypt_hash2(slice_of(split_key, 32), slice_of(&suite_byte, 1));
-    *k = (struct record_key){.suite = suite,
-                             .counter_max = RECORD_KEY_RECORDS_MAX,
-                             .bytes_max = RECORD_KEY_BYTES_MAX};
+    *k = (struct record_key){
+        .suite = suite, .counter_max = RECORD_KEY_RECORDS_MAX, .bytes_max = RECORD_KEY_BYTES_MAX};
     memcpy(k->key, derived.bytes, sizeof(k->key));
     crypt_wipe(&derived, sizeof(derived));
 }
@@ -27,7 +26,8 @@ static void record_key_next(struct record_key *k)
     k->n_bytes = 0;
 }
 
-/* Takes the next nonce for `len` bytes of plaintext. The counter starts anew with a new key only. */
+/* Takes the next nonce for `len` bytes of plaintext. The counter starts anew with a new key only.
+ */
 static void record_key_nonce(struct record_key *k, size_t len, uint8_t ret[static 12])
 {
     assert(k->counter < k->counter_max);
@@ -148,8 +148,8 @@ static enum ipx_err record_next(struct record_opener *o, struct slice *ret_recor
             return IPX_OK;
         }
     }
-    enum ipx_err err = o->in.len == 0 && o->partial.len == 0 ? IPX_AGAIN
-                                                             : record_gather(o, RECORD_HEADER_LEN);
+    enum ipx_err err =
+        o->in.len == 0 && o->partial.len == 0 ? IPX_AGAIN : record_gather(o, RECORD_HEADER_LEN);
     if (err == IPX_OK) {
         err = record_length(buf_slice(&o->partial).data, &length);
     }
@@ -179,8 +179,7 @@ static enum ipx_err record_decrypt(struct record_opener *o, struct slice record)
     }
     uint8_t nonce[12];
     record_key_nonce(&o->key, plain_len, nonce);
-    struct slice sealed =
-        slice_of(record.data + RECORD_HEADER_LEN, record.len - RECORD_HEADER_LEN);
+    struct slice sealed = slice_of(record.data + RECORD_HEADER_LEN, record.len - RECORD_HEADER_LEN);
     return crypt_open(o->key.suite, o->key.key, nonce, slice_of(record.data, RECORD_HEADER_LEN),
                       sealed, out);
 }

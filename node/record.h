@@ -18,11 +18,11 @@
 
 #define RECORD_HEADER_LEN 4
 #define RECORD_OVERHEAD (RECORD_HEADER_LEN + CRYPT_TAG_LEN)
-#define RECORD_PLAIN_MAX 65536                                /* one mux frame of the largest size */
-#define RECORD_LENGTH_MAX (RECORD_PLAIN_MAX + CRYPT_TAG_LEN)  /* of the length field */
-#define RECORD_MAX (RECORD_HEADER_LEN + RECORD_LENGTH_MAX)    /* whole, on the wire */
-#define RECORD_KEY_RECORDS_MAX (UINT64_C(1) << 24)            /* records under one key */
-#define RECORD_KEY_BYTES_MAX (UINT64_C(64) << 30)             /* plaintext under one key */
+#define RECORD_PLAIN_MAX 65536                               /* one mux frame of the largest size */
+#define RECORD_LENGTH_MAX (RECORD_PLAIN_MAX + CRYPT_TAG_LEN) /* of the length field */
+#define RECORD_MAX (RECORD_HEADER_LEN + RECORD_LENGTH_MAX)   /* whole, on the wire */
+#define RECORD_KEY_RECORDS_MAX (UINT64_C(1) << 24)           /* records under one key */
+#define RECORD_KEY_BYTES_MAX (UINT64_C(64) << 30)            /* plaintext under one key */
 
 enum record_type { RECORD_DATA = 1, RECORD_REKEY = 2, RECORD_CLOSE = 3 };
 
