@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/addr.h"
 
-#include <arpa/inet.h>
-#include <stdio.h>
-
 static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
 
 static size_t ip_len(const struct addr *a)
@@ -80,110 +77,6 @@ enum addr_scope addr_scope(const struct addr *a)
     default:
         return ADDR_SCOPE_NONE;
     }
-}
-
-void addr_text(const struct addr *a, char out[static ADDR_TEXT_SIZE])
-{
-    char ip[INET6_ADDRSTRLEN];
-    int family = a->family == ADDR_V6 ? AF_INET6 : AF_INET;
-    if (ip_len(a) == 0 || inet_ntop(family, a->ip, ip, sizeof(ip)) == NULL) {
-        out[0] = '-';
-        out[1] = '\0';
-        return;
-    }
-    int len = family == AF_INET6 ? snprintf(out, ADDR_TEXT_SIZE, "[%s]:%u", ip, a->port)
-                                 : snprintf(out, ADDR_TEXT_SIZE, "%s:%u", ip, a->port);
-    assert(len > 0 && len < ADDR_TEXT_SIZE);
-}
-
-/* Decimal without sign, blanks or leading zeros. */
-static bool parse_port(struct slice text, uint16_t *ret)
-{
-    uint32_t port = 0;
-    if (text.len == 0 || text.len > 5 || (text.len > 1 && text.data[0] == '0')) {
-        return false;
-    }
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9') {
-            return false;
-        }
-        port = port * 10 + (uint32_t)(text.data[i] - '0');
-    }
-    if (port > UINT16_MAX) {
-        return false;
-    }
-    *ret = (uint16_t)port;
-    return true;
-}
-
-/* A v4 address written as mapped v6 becomes v4: one endpoint has one form. */
-static bool parse_ip(struct slice text, struct addr *ret)
-{
-    char ip[INET6_ADDRSTRLEN];
-    uint8_t v6[16];
-    if (!slice_to_text(text, ip, sizeof(ip))) {
-        return false;
-    }
-    if (inet_pton(AF_INET, ip, ret->ip) == 1) {
-        ret->family = ADDR_V4;
-        return true;
-    }
-    if (inet_pton(AF_INET6, ip, v6) != 1) {
-        return false;
-    }
-    if (memcmp(v6, mapped_prefix, sizeof(mapped_prefix)) == 0) {
-        ret->family = ADDR_V4;
-        memcpy(ret->ip, v6 + 12, 4);
-    } else {
-        ret->family = ADDR_V6;
-        memcpy(ret->ip, v6, sizeof(v6));
-    }
-    return true;
-}
-
-/* Cuts "[v6]", "[v6]:port", "v4:port" and a bare address into address and port (or none). */
-static bool split_port(struct slice text, struct slice *ret_ip, struct slice *ret_port)
-{
-    if (text.len == 0) {
-        return false;
-    }
-    const uint8_t *end = text.data + text.len;
-    *ret_port = SLICE_EMPTY;
-    if (text.data[0] == '[') {
-        const uint8_t *close = memchr(text.data, ']', text.len);
-        if (close == NULL || (close + 1 < end && (close[1] != ':' || close + 2 == end))) {
-            return false;
-        }
-        *ret_ip = slice_of(text.data + 1, (size_t)(close - text.data) - 1);
-        if (close + 1 < end) {
-            *ret_port = slice_of(close + 2, (size_t)(end - close) - 2);
-        }
-        return memchr(ret_ip->data, ':', ret_ip->len) != NULL;
-    }
-    const uint8_t *colon = memchr(text.data, ':', text.len);
-    bool is_bare = colon == NULL || memchr(colon + 1, ':', (size_t)(end - colon) - 1) != NULL;
-    if (is_bare) {
-        *ret_ip = text;
-        return true;
-    }
-    *ret_ip = slice_of(text.data, (size_t)(colon - text.data));
-    *ret_port = slice_of(colon + 1, (size_t)(end - colon) - 1);
-    return ret_port->len > 0;
-}
-
-enum ipx_err addr_parse(struct slice text, uint16_t default_port, struct addr *ret)
-{
-    struct slice ip;
-    struct slice port;
-    struct addr a;
-    memset(&a, 0, sizeof(a));
-    a.port = default_port;
-    if (!split_port(text, &ip, &port) || !parse_ip(ip, &a) ||
-        (port.len > 0 && !parse_port(port, &a.port))) {
-        return IPX_MALFORMED;
-    }
-    memcpy(ret, &a, sizeof(a));
-    return IPX_OK;
 }
 
 size_t addr_encode(const struct addr *a, uint8_t out[static ADDR_WIRE_MAX])

@@ -18,5 +18,5 @@ struct cbor_token {
 /* The type that a first byte announces; CBOR_END for indefinite lengths, tags and the rest of what
  * is refused, so that libcbor sees only what the profile has. */
 enum cbor_type cbor_head_type(uint8_t first);
-/* Reads the next head, with the bytes of a string, and moves behind it. False: the reader failed. */
+/* Reads the next head, with the bytes of a string, and moves behind it; false: r failed. */
 bool cbor_token_read(struct cbor_reader *r, struct cbor_token *t);

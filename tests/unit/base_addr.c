@@ -1,71 +1,75 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/addr.h"
+#include "base/rng.h"
 #include "tests/harness.h"
+
+#include <arpa/inet.h>
 
 #define DEFAULT_PORT 7433
 
+static const struct parse_case {
+    const char *in, *out; /* NULL: refused */
+} parse_cases[] = {
+    {"127.0.0.1:7433", "127.0.0.1:7433"},
+    {"127.0.0.1", "127.0.0.1:7433"},
+    {"10.0.0.1:1", "10.0.0.1:1"},
+    {"255.255.255.255:65535", "255.255.255.255:65535"},
+    {"0.0.0.0:0", "0.0.0.0:0"},
+    {"[::1]:80", "[::1]:80"},
+    {"[::1]", "[::1]:7433"},
+    {"::1", "[::1]:7433"},
+    {"::", "[::]:7433"},
+    {"[2001:DB8:0:0::5]:9", "[2001:db8::5]:9"},
+    {"ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255",
+     "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:7433"},
+    {"[::ffff:1.2.3.4]:5", "1.2.3.4:5"},
+    {"::ffff:1.2.3.4", "1.2.3.4:7433"},
+    {"", NULL},
+    {":", NULL},
+    {":80", NULL},
+    {"1.2.3", NULL},
+    {"1.2.3.4.5", NULL},
+    {"1.2.3.256", NULL},
+    {"01.2.3.4", NULL},
+    {"1.2.3.4:", NULL},
+    {"1.2.3.4:65536", NULL},
+    {"1.2.3.4:080", NULL},
+    {"1.2.3.4:00", NULL},
+    {"1.2.3.4:+8", NULL},
+    {"1.2.3.4: 8", NULL},
+    {"1.2.3.4:8 ", NULL},
+    {" 1.2.3.4:8", NULL},
+    {"1.2.3.4:99999999999", NULL},
+    {"1.2.3.4:0x10", NULL},
+    {"[::1", NULL},
+    {"[::1]:", NULL},
+    {"[::1]x", NULL},
+    {"[::1]80", NULL},
+    {"[]:80", NULL},
+    {"[1.2.3.4]:80", NULL},
+    {"[fe80::1%eth0]:80", NULL},
+    {"::1]:80", NULL},
+    {"1:2:3:4:5:6:7:8:9", NULL},
+    {"1::2::3", NULL},
+    {"localhost:80", NULL},
+    {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL},
+};
+
 TEST(base_addr, parse)
 {
-    static const struct {
-        const char *in, *out; /* NULL: refused */
-    } cases[] = {
-        {"127.0.0.1:7433", "127.0.0.1:7433"},
-        {"127.0.0.1", "127.0.0.1:7433"},
-        {"10.0.0.1:1", "10.0.0.1:1"},
-        {"255.255.255.255:65535", "255.255.255.255:65535"},
-        {"0.0.0.0:0", "0.0.0.0:0"},
-        {"[::1]:80", "[::1]:80"},
-        {"[::1]", "[::1]:7433"},
-        {"::1", "[::1]:7433"},
-        {"::", "[::]:7433"},
-        {"[2001:DB8:0:0::5]:9", "[2001:db8::5]:9"},
-        {"ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255",
-         "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:7433"},
-        {"[::ffff:1.2.3.4]:5", "1.2.3.4:5"},
-        {"::ffff:1.2.3.4", "1.2.3.4:7433"},
-        {"", NULL},
-        {":", NULL},
-        {":80", NULL},
-        {"1.2.3", NULL},
-        {"1.2.3.4.5", NULL},
-        {"1.2.3.256", NULL},
-        {"01.2.3.4", NULL},
-        {"1.2.3.4:", NULL},
-        {"1.2.3.4:65536", NULL},
-        {"1.2.3.4:080", NULL},
-        {"1.2.3.4:00", NULL},
-        {"1.2.3.4:+8", NULL},
-        {"1.2.3.4: 8", NULL},
-        {"1.2.3.4:8 ", NULL},
-        {" 1.2.3.4:8", NULL},
-        {"1.2.3.4:99999999999", NULL},
-        {"1.2.3.4:0x10", NULL},
-        {"[::1", NULL},
-        {"[::1]:", NULL},
-        {"[::1]x", NULL},
-        {"[::1]80", NULL},
-        {"[]:80", NULL},
-        {"[1.2.3.4]:80", NULL},
-        {"[fe80::1%eth0]:80", NULL},
-        {"::1]:80", NULL},
-        {"1:2:3:4:5:6:7:8:9", NULL},
-        {"1::2::3", NULL},
-        {"localhost:80", NULL},
-        {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(parse_cases); i++) {
         struct addr a, again;
         char text[ADDR_TEXT_SIZE];
         memset(&a, 0xee, sizeof(a));
-        enum ipx_err err = addr_parse(slice_text(cases[i].in), DEFAULT_PORT, &a);
-        if (cases[i].out == NULL) {
+        enum ipx_err err = addr_parse(slice_text(parse_cases[i].in), DEFAULT_PORT, &a);
+        if (parse_cases[i].out == NULL) {
             CHECK_EQ(err, IPX_MALFORMED);
             CHECK_EQ(a.family, 0xee); /* untouched */
             continue;
         }
         CHECK_OK(err);
         addr_text(&a, text);
-        CHECK_STR(text, cases[i].out);
+        CHECK_STR(text, parse_cases[i].out);
         memset(&again, 0x11, sizeof(again));
         CHECK_OK(addr_parse(slice_text(text), 1, &again));
         CHECK(addr_equal(&a, &again));
@@ -136,4 +140,68 @@ TEST(base_addr, wire)
     }
     bytes[10] = bytes[11] = 0xff; /* a mapped v4 is a second form of an endpoint */
     CHECK_EQ(addr_decode(slice_of(bytes, 18), &b), IPX_MALFORMED);
+}
+
+/* What an address may be made of, so that random texts often are one, or nearly. */
+static void make_text(struct rng *r, char *out)
+{
+    static const char *const parts[] = {"0",  "1",     ":", ":",    "::",  "ffff", "a",
+                                        "Bc", ".",     ".", "255",  "7",   "256",  "12345",
+                                        "00", "1:2:3", "g", "1.2.", "3.4", ":0"};
+    size_t n = 1 + (size_t)rng_below(r, 11);
+    out[0] = '\0';
+    for (size_t i = 0; i < n; i++) {
+        strcat(out, parts[rng_below(r, ARRAY_LEN(parts))]);
+    }
+}
+
+static bool is_mapped(const uint8_t ip[static 16])
+{
+    static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
+    return memcmp(ip, prefix, sizeof(prefix)) == 0;
+}
+
+/* The C library's parser and printer as the model. */
+TEST(base_addr, against_the_c_library)
+{
+    struct rng r;
+    size_t n_v4 = 0;
+    size_t n_v6 = 0;
+    rng_init_int(&r, 1);
+    for (int i = 0; i < 200000; i++) {
+        char text[128], bracketed[130];
+        uint8_t want[16];
+        struct addr a;
+        make_text(&r, text);
+        if (inet_pton(AF_INET6, text, want) == 1) {
+            n_v6++;
+            CHECK_OK(addr_parse(slice_text(text), 1, &a));
+            CHECK_EQ(a.family, is_mapped(want) ? ADDR_V4 : ADDR_V6);
+            CHECK_MEM(a.ip, is_mapped(want) ? want + 12 : want, is_mapped(want) ? 4 : 16);
+        } else {
+            snprintf(bracketed, sizeof(bracketed), "[%s]", text);
+            CHECK_EQ(addr_parse(slice_text(bracketed), 1, &a), IPX_MALFORMED);
+            bool is_v4 = inet_pton(AF_INET, text, want) == 1;
+            n_v4 += is_v4;
+            if (strchr(text, ':') == NULL) {
+                CHECK_EQ(addr_parse(slice_text(text), 1, &a), is_v4 ? IPX_OK : IPX_MALFORMED);
+            }
+            if (is_v4) {
+                CHECK_MEM(a.ip, want, 4);
+            }
+        }
+    }
+    CHECK(n_v4 > 20 && n_v6 > 1000);
+    for (int i = 0; i < 20000; i++) {
+        struct addr a = {.family = ADDR_V6, .port = 9};
+        char ip[INET6_ADDRSTRLEN], want[ADDR_TEXT_SIZE], text[ADDR_TEXT_SIZE];
+        a.ip[0] = 0x20; /* the library writes ::a.b.c.d with dots */
+        for (size_t k = 1; k < 16; k++) {
+            a.ip[k] = rng_chance(&r, 400) ? (uint8_t)rng_below(&r, 256) : 0;
+        }
+        CHECK(inet_ntop(AF_INET6, a.ip, ip, sizeof(ip)) != NULL);
+        snprintf(want, sizeof(want), "[%s]:9", ip);
+        addr_text(&a, text);
+        CHECK_STR(text, want);
+    }
 }
