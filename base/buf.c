@@ -2,8 +2,7 @@
 #include "base/buf.h"
 
 #define BUF_CAP_FIRST 64  /* most control messages fit */
-#define BUF_KEEP_MAX 4096 /* an empty buf keeps up to this, so that steady traffic does not churn  \
-                           */
+#define BUF_KEEP_MAX 4096 /* what an empty buf keeps: steady traffic does not churn */
 
 void buf_init(struct buf *b, struct mem *mem, size_t cap_max)
 {

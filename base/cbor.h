@@ -29,7 +29,14 @@
 
 enum cbor_type {
     CBOR_END, /* end of input, or failed */
-    CBOR_UINT, CBOR_NINT, CBOR_BYTES, CBOR_TEXT, CBOR_ARRAY, CBOR_MAP, CBOR_BOOL, CBOR_NULL,
+    CBOR_UINT,
+    CBOR_NINT,
+    CBOR_BYTES,
+    CBOR_TEXT,
+    CBOR_ARRAY,
+    CBOR_MAP,
+    CBOR_BOOL,
+    CBOR_NULL,
     CBOR_DOUBLE
 };
 

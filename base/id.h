@@ -34,8 +34,7 @@ bool node_id_is_zero(const struct node_id *a);
 bool hash_equal(const struct hash *a, const struct hash *b);
 
 /* Compares |a - target| with |b - target| in the XOR metric: -1 if a is nearer. */
-int dht_pos_compare(const struct dht_pos *target, const struct dht_pos *a,
-                    const struct dht_pos *b);
+int dht_pos_compare(const struct dht_pos *target, const struct dht_pos *a, const struct dht_pos *b);
 /* Leading bits that a and b share: 0..256. */
 unsigned dht_pos_common_bits(const struct dht_pos *a, const struct dht_pos *b);
 

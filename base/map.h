@@ -13,9 +13,9 @@
 
 struct map {
     struct mem *mem;
-    uint8_t *keys;     /* n_slots * key_len */
-    uint32_t *values;  /* n_slots; MAP_EMPTY where free */
-    uint32_t n_slots;  /* power of two, >= 4/3 capacity */
+    uint8_t *keys;    /* n_slots * key_len */
+    uint32_t *values; /* n_slots; MAP_EMPTY where free */
+    uint32_t n_slots; /* power of two, >= 4/3 capacity */
     uint32_t capacity;
     uint32_t count;
     uint8_t key_len;

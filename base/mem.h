@@ -11,11 +11,11 @@
 #include "base/base.h"
 
 struct mem {
-    size_t used;          /* bytes in live blocks, headers not counted */
-    size_t peak;          /* highest `used` so far */
-    size_t limit;         /* `used` never exceeds it */
-    uint64_t n_live;      /* live blocks */
-    uint64_t fail_after;  /* this many further allocations succeed; UINT64_MAX = all */
+    size_t used;         /* bytes in live blocks, headers not counted */
+    size_t peak;         /* highest `used` so far */
+    size_t limit;        /* `used` never exceeds it */
+    uint64_t n_live;     /* live blocks */
+    uint64_t fail_after; /* this many further allocations succeed; UINT64_MAX = all */
 };
 
 /* `limit` in bytes; SIZE_MAX for none. */

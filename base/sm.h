@@ -9,8 +9,8 @@
 
 struct sm_state {
     const char *name;
-    uint32_t next;  /* bit s set: a move to state s is allowed */
-    bool is_final;  /* no move leaves it */
+    uint32_t next; /* bit s set: a move to state s is allowed */
+    bool is_final; /* no move leaves it */
 };
 
 struct sm_table {

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 
 #define DEFAULT_PORT 7433
+#define TEXT_SIZE 128
 
 static const struct parse_case {
     const char *in, *out; /* NULL: refused */
@@ -149,10 +150,12 @@ static void make_text(struct rng *r, char *out)
                                         "Bc", ".",     ".", "255",  "7",   "256",  "12345",
                                         "00", "1:2:3", "g", "1.2.", "3.4", ":0"};
     size_t n = 1 + (size_t)rng_below(r, 11);
-    out[0] = '\0';
+    struct writer w = writer_of(out, TEXT_SIZE - 1);
     for (size_t i = 0; i < n; i++) {
-        strcat(out, parts[rng_below(r, ARRAY_LEN(parts))]);
+        writer_bytes(&w, slice_text(parts[rng_below(r, ARRAY_LEN(parts))]));
     }
+    CHECK(!w.failed);
+    out[w.len] = '\0';
 }
 
 static bool is_mapped(const uint8_t ip[static 16])
@@ -169,7 +172,7 @@ TEST(base_addr, against_the_c_library)
     size_t n_v6 = 0;
     rng_init_int(&r, 1);
     for (int i = 0; i < 200000; i++) {
-        char text[128], bracketed[130];
+        char text[TEXT_SIZE], bracketed[TEXT_SIZE + 2];
         uint8_t want[16];
         struct addr a;
         make_text(&r, text);
