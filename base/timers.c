@@ -22,6 +22,22 @@ void timers_done(struct timers *t)
     t->capacity = 0;
 }
 
+enum ipx_err timers_reserve(struct timers *t, uint32_t capacity)
+{
+    assert(capacity < TIMER_IDLE);
+    if (capacity <= t->capacity) {
+        return IPX_OK;
+    }
+    uint32_t wanted = IPX_MAX(capacity, IPX_MIN(t->capacity * 2, TIMER_IDLE - 1));
+    struct timer **heap = mem_realloc(t->mem, t->heap, (size_t)wanted * sizeof(*heap));
+    if (heap == NULL) {
+        return IPX_NO_MEMORY;
+    }
+    t->heap = heap;
+    t->capacity = wanted;
+    return IPX_OK;
+}
+
 void timer_init(struct timer *timer, uint32_t kind)
 {
     *timer = (struct timer){.slot = TIMER_IDLE, .due_us = NEVER_US, .kind = kind};

@@ -29,6 +29,8 @@ struct timers {
 
 IPX_MUST_USE enum ipx_err timers_init(struct timers *t, struct mem *mem, uint32_t capacity);
 void timers_done(struct timers *t);
+/* Room for at least `capacity` timers: for owners that grow. Fault: IPX_NO_MEMORY. */
+IPX_MUST_USE enum ipx_err timers_reserve(struct timers *t, uint32_t capacity);
 /* Every timer must be initialised once before use. */
 void timer_init(struct timer *timer, uint32_t kind);
 bool timer_is_set(const struct timer *timer);
