@@ -28,7 +28,6 @@ struct exec_core {
     const struct crypt_keypair *key;
     struct mesh_id mesh;
     struct cert_facts self;
-    uint32_t version[3];
     uint32_t n_slots;
     struct rng rng;
     int64_t wall_minus_now_ms; /* Unix ms = now_us / 1000 + this; 0 until exec_on_clock */

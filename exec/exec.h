@@ -28,7 +28,6 @@ struct exec_config {
     struct cert_facts self;
     struct rng *rng;     /* a stream is split off it at init */
     uint32_t n_slots;    /* attempts of one cpu each that run here at once; 0: runs none */
-    uint32_t version[3]; /* of this program, for node.version */
     struct trace *trace; /* may be NULL */
 };
 
@@ -40,7 +39,6 @@ struct exec_vitals {
     uint32_t load_milli;
     uint64_t mem_free; /* bytes, rounded down */
     uint64_t ad_age_us;
-    uint32_t version[3];
 };
 
 /* Fault: IPX_NO_MEMORY. */

@@ -101,6 +101,8 @@ struct exec_spec {
     struct node_id stream_node; /* and its publisher */
 };
 
+/* argv is there, no word has a NUL, env is K=V. */
+bool job_words_are_valid(const struct exec_list *argv, const struct exec_list *env);
 void exec_spec_encode(const struct exec_spec *s, struct writer *w);
 /* Conditions: IPX_MALFORMED (also: over a limit, no argv, unknown critical key). */
 IPX_MUST_USE enum ipx_err exec_spec_decode(struct slice in, struct exec_spec *ret);

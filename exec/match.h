@@ -12,8 +12,9 @@
 #include "base/query.h"
 #include "exec/exec.h"
 
-#define MATCH_PEERS_MAX 16384u /* as many as a node keeps sessions to; further ones are not asked  \
-                                */
+#define MATCH_PEERS_MAX                                                                            \
+    16384u /* as many as a node keeps sessions to; further ones are not asked                      \
+            */
 #define MATCH_ENV_MAX 20u
 
 struct match_peer {
