@@ -52,7 +52,7 @@ struct dht_answer { /* owed; written when polled */
     uint64_t seq;
     uint32_t req_id;
     uint16_t len_max;
-    uint8_t type, status, want;
+    uint8_t type, status, want, kind;
 };
 
 struct dht {

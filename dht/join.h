@@ -52,7 +52,7 @@ IPX_MUST_USE enum ipx_err dht_join_add_contacts(struct dht *d, const struct dht_
 void dht_join_start(struct dht *d);
 /* Somebody became a member of the table. */
 void dht_join_on_member(struct dht *d);
-/* A member was lost; it may be asked when nobody else is left. */
+/* A member was lost; `contact` (not NULL) may be asked when nobody else is left. */
 void dht_join_on_lost(struct dht *d, const struct dht_contact *contact);
 void dht_join_on_search(struct dht *d, const struct dht_search *s);
 void dht_join_tick(struct dht *d);

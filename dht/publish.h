@@ -32,6 +32,7 @@ struct dht_publish {
     uint8_t next_target, n_targets, n_waiting, n_acks;
     struct dht_record content; /* seq: the last one used or being saved */
     uint64_t due_us, last_us;  /* last_us 0: never */
+    uint64_t record_seq;       /* of `record`, the one signed last; 0: none */
     uint16_t record_len;
     uint8_t record[DHT_RECORD_MAX];
     struct dht_search *holders; /* STORING: the search that found them; owned */
