@@ -90,7 +90,7 @@ static bool open_quantifier(struct parse *p, enum query_op op, size_t start)
     struct open_op o = {.kind = OPEN_QUANTIFIER, .op = (uint8_t)op, .begin = p->n_nodes};
     o.pos = (uint16_t)start;
     p->has_quantifier = true;
-    return parse_emit(p, n) && parse_open(p, o);
+    return parse_emit(p, n, start) && parse_open(p, o);
 }
 
 /* `not` stands where a whole comparison may begin. */

@@ -34,10 +34,10 @@ bool parse_fail(struct parse *p, size_t pos, const char *message)
     return lex_fail(&p->lex, IPX_MALFORMED, pos, message);
 }
 
-bool parse_emit(struct parse *p, struct query_node node)
+bool parse_emit(struct parse *p, struct query_node node, size_t pos)
 {
     if (node.op != QUERY_OP_BEGIN && p->n_counted == QUERY_NODES_MAX) {
-        return lex_fail(&p->lex, IPX_LIMIT, node.start, "an expression of more than 256 parts");
+        return lex_fail(&p->lex, IPX_LIMIT, pos, "an expression of more than 256 parts");
     }
     assert(p->n_nodes < QUERY_ARRAY_MAX);
     if (node.op != QUERY_OP_BEGIN) {
@@ -52,7 +52,7 @@ bool parse_emit_operand(struct parse *p, enum query_op op, uint16_t arg, size_t 
     struct query_node n = {.op = (uint8_t)op, .arg = arg};
     n.start = (uint16_t)start;
     n.end = (uint16_t)p->lex.pos;
-    if (!parse_emit(p, n)) {
+    if (!parse_emit(p, n, start)) {
         return false;
     }
     p->operands[p->n_operands++] = (uint16_t)(p->n_nodes - 1);
@@ -97,7 +97,7 @@ static bool close_neg(struct parse *p, uint16_t root, uint16_t pos)
         }
     }
     struct query_node n = {.op = QUERY_OP_NEG, .start = pos, .end = p->nodes[root].end};
-    if (!parse_emit(p, n)) {
+    if (!parse_emit(p, n, pos)) {
         return false;
     }
     p->operands[p->n_operands - 1] = (uint16_t)(p->n_nodes - 1);
@@ -112,7 +112,7 @@ static bool close_unary(struct parse *p, const struct open_op *o)
         return close_neg(p, root, o->pos);
     }
     struct query_node n = {.op = o->op, .start = o->pos, .end = p->nodes[root].end};
-    if (!parse_emit(p, n)) {
+    if (!parse_emit(p, n, o->pos)) {
         return false;
     }
     p->operands[p->n_operands - 1] = (uint16_t)(p->n_nodes - 1);
@@ -135,7 +135,7 @@ static bool close_binary(struct parse *p, const struct open_op *o, size_t start,
     struct query_node n = {.op = o->op, .left = left};
     n.start = (uint16_t)start;
     n.end = (uint16_t)end;
-    if (!parse_emit(p, n)) {
+    if (!parse_emit(p, n, o->pos)) {
         return false;
     }
     if (o->op == QUERY_OP_AND || o->op == QUERY_OP_OR || o->op == QUERY_OP_DEFAULT) {
@@ -217,7 +217,7 @@ static bool close_bracket(struct parse *p, size_t start)
     p->has_quantifier = false;
     p->nodes[o.begin].left = p->n_nodes;
     p->operands[p->n_operands - 1] = p->n_nodes;
-    return parse_emit(p, n);
+    return parse_emit(p, n, o.pos);
 }
 
 /* The operator at the position, NULL if there is none; moves behind it. */

@@ -59,7 +59,8 @@ bool parse_all(struct parse *p);
 /* One step where an operand is wanted: the operand (`*ret_is_done`), or a prefix of one. */
 bool parse_operand(struct parse *p, bool *ret_is_done);
 bool parse_fail(struct parse *p, size_t pos, const char *message);
-bool parse_emit(struct parse *p, struct query_node node);
+/* `pos` is told if there are too many. */
+bool parse_emit(struct parse *p, struct query_node node, size_t pos);
 /* Emits a leaf which began at `start` and ends at the position. */
 bool parse_emit_operand(struct parse *p, enum query_op op, uint16_t arg, size_t start);
 bool parse_open(struct parse *p, struct open_op o);
