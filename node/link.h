@@ -15,6 +15,7 @@
  * the connection before CLOSE ends every open stream in an error, never in FINISHED.
  */
 #include "base/rng.h"
+#include "base/sm.h"
 #include "base/trace.h"
 #include "node/handshake_judge.h"
 #include "node/mux.h"

@@ -128,6 +128,9 @@ void mux_consume(struct mux *m, uint32_t stream, size_t n);
 void mux_ping(struct mux *m);
 /* Takes no new streams of the peer and opens none; those open go on. */
 void mux_goaway(struct mux *m, enum ipx_err code);
+/* The last frame of a connection that is given up: GOAWAY, also after mux_fail(). */
+#define MUX_FAREWELL_LEN 16
+void mux_farewell(const struct mux *m, enum ipx_err code, uint8_t ret[static MUX_FAREWELL_LEN]);
 bool mux_is_closing(const struct mux *m); /* GOAWAY of either end, or an error */
 /* Streams that are not yet dead, of both openers. */
 uint32_t mux_n_streams(const struct mux *m);

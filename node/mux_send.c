@@ -311,3 +311,13 @@ size_t mux_output(struct mux *m, uint64_t now_us, uint8_t *out, size_t max)
     assert(!w.failed);
     return w.len;
 }
+
+void mux_farewell(const struct mux *m, enum ipx_err code, uint8_t ret[static MUX_FAREWELL_LEN])
+{
+    assert(code > IPX_OK);
+    const struct mux_frame f = {MUX_TYPE_GOAWAY, 0, MUX_FAREWELL_LEN - MUX_HEADER_LEN, 0};
+    bool is_said = m->is_goaway_owed || m->is_goaway_sent;
+    mux_frame_encode(&f, ret);
+    store_be32(ret + MUX_HEADER_LEN, is_said ? m->goaway_last : m->last_peer);
+    store_be32(ret + MUX_HEADER_LEN + 4, (uint32_t)code);
+}
