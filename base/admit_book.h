@@ -61,7 +61,8 @@ IPX_MUST_USE enum ipx_err admit_book_find(struct admit_book *b, const struct adm
 IPX_MUST_USE enum ipx_err admit_book_see(struct admit_book *b, const struct admit_notice *n,
                                          const struct node_id *one_time, int64_t wall_ms,
                                          struct admit_seen *ret);
-/* A verified chain whose holder lost its ticket to another and is to be dropped. */
+/* The holder of this verified chain lost its ticket to another and is to be dropped. Ask after
+ * admit_book_see of the same chain: what is proved may turn hearsay round. */
 bool admit_book_is_dropped(const struct admit_book *b, const struct cert_facts *facts);
 
 /* For the disk: one CBOR array, the least recently used first, <= 8 + ADMIT_BOOK_ENTRY_MAX bytes
