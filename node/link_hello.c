@@ -35,6 +35,14 @@ static enum ipx_err hello_send(struct link *l, struct slice message)
     return err == IPX_OK ? IPX_OK : IPX_NO_MEMORY;
 }
 
+/* mac2, the last field: TCP has proved the address already, so on links it is zero. */
+static bool hello_has_mac2(struct slice packet)
+{
+    static const uint8_t none[HANDSHAKE_MAC_LEN];
+    return packet.len < sizeof(none) ||
+           memcmp(packet.data + packet.len - sizeof(none), none, sizeof(none)) != 0;
+}
+
 /* Dialling */
 
 static enum ipx_err hello_send_init(struct link *l)
@@ -97,7 +105,9 @@ static void hello_on_resp(struct link *l, struct slice packet)
 {
     const struct link_context *c = l->context;
     struct handshake_reply reply;
-    enum ipx_err err = handshake_resp_read(c->self, &l->hello->dial, packet, &reply);
+    enum ipx_err err = hello_has_mac2(packet)
+                           ? IPX_MALFORMED
+                           : handshake_resp_read(c->self, &l->hello->dial, packet, &reply);
     if (err != IPX_OK) {
         link_down(l, err, "the answer to the handshake is not the dialled node's");
         return;
@@ -166,7 +176,8 @@ static void hello_on_init(struct link *l, struct slice packet)
 {
     const struct handshake_self *self = l->context->self;
     uint8_t gate;
-    if (packet_type_of(packet) != PACKET_INIT || !handshake_gate_find(self, packet, &gate)) {
+    if (packet_type_of(packet) != PACKET_INIT || hello_has_mac2(packet) ||
+        !handshake_gate_find(self, packet, &gate)) {
         link_down(l, IPX_BAD_SIGNATURE, "a stranger, or one who dialled another node");
         return;
     }

@@ -39,6 +39,7 @@ enum node_save { /* what is kept in the home; one file each, replaced atomically
     NODE_SAVE_ISSUERS,  /* issuer certificates met, for admission of their tickets */
     NODE_SAVE_LABELS,   /* labels set by the user */
     NODE_SAVE_POLICY,   /* accept expression */
+    NODE_SAVE_GENERATION, /* u32 big-endian: a higher boot of this key was heard at start */
     NODE_SAVE_N
 };
 

@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Connections: each carries one link; links to peers are made when a stream wants one. */
+#include "node/core.h"
+
+#define DIAL_TRY_US (2 * US_PER_S)     /* one address; the next is tried then */
+#define DIAL_GIVE_UP_US (10 * US_PER_S) /* all of them, and being dialled back */
+
+/* Has the connection something to do? Then conns_drain looks at it. */
+void conns_wake(struct node *n, struct conn *c)
+{
+    if (!list_is_linked(&c->ready)) {
+        list_push_back(&n->ready, &c->ready);
+    }
+}
+
+void conns_init(struct node *n)
+{
+    list_init(&n->conns);
+    list_init(&n->ready);
+    list_init(&n->dials);
+    n->next_conn = 1;
+}
+
+struct conn *conns_find(struct node *n, uint32_t id)
+{
+    struct conn *c;
+    struct list *next;
+    LIST_EACH(c, next, &n->conns, struct conn, list)
+    {
+        if (c->id == id) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
+struct conn *conns_of_peer(struct node *n, const struct node_id *peer)
+{
+    struct conn *c;
+    struct list *next;
+    LIST_EACH(c, next, &n->conns, struct conn, list)
+    {
+        if (c->is_up && !c->is_local && c->state == CONN_OPEN && node_id_equal(&c->peer, peer) &&
+            link_state_of(c->link) == LINK_STATE_UP) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
+static struct conn *conn_new(struct node *n, uint32_t id)
+{
+    struct conn *c = n->n_conns < NODE_CONNS_MAX ? mem_alloc(n->mem, sizeof(*c)) : NULL;
+    if (c == NULL) {
+        return NULL;
+    }
+    c->id = id;
+    list_init(&c->ready);
+    list_init(&c->streams);
+    list_push_front(&n->conns, &c->list);
+    n->n_conns++;
+    return c;
+}
+
+static void conn_free(struct node *n, struct conn *c)
+{
+    struct stream *s;
+    struct list *next;
+    LIST_EACH(s, next, &c->streams, struct stream, list)
+    {
+        streams_on_lost(n, s, IPX_CLOSED);
+    }
+    list_unlink(&c->list);
+    list_unlink(&c->ready);
+    link_free(c->link);
+    n->n_conns--;
+    mem_free(n->mem, c);
+}
+
+void conns_done(struct node *n)
+{
+    struct conn *c;
+    struct dial *d;
+    struct list *next;
+    LIST_EACH(c, next, &n->conns, struct conn, list)
+    {
+        conn_free(n, c);
+    }
+    LIST_EACH(d, next, &n->dials, struct dial, list)
+    {
+        list_unlink(&d->list);
+        mem_free(n->mem, d);
+    }
+}
+
+/* --- making a link --- */
+
+static void refresh_context(struct node *n)
+{
+    struct link_context *x = &n->links;
+    struct cert_chain_parts parts;
+    x->chain = slice_of(n->chain, n->chain_len);
+    x->ticket = n->chain_len == 0 ? slice_of(n->join.ticket.pub, n->join.ticket.pub_len)
+                                  : SLICE_EMPTY;
+    x->admitter_chain = SLICE_EMPTY;
+    x->wall_offset_ms = node_wall_ms(n) - (int64_t)(n->now_us / US_PER_MS);
+    if (n->chain_len > 0 && !n->self.is_plain && cert_chain_split(x->chain, &parts) == IPX_OK) {
+        x->admitter_chain = members_chain_of(n, &n->self.admitter);
+    }
+}
+
+static bool make_link(struct node *n, struct conn *c, enum link_role role)
+{
+    struct link_config config = {.context = &n->links, .role = role, .peer = c->peer,
+                                 .observed = c->addr};
+    refresh_context(n);
+    return link_new(&config, n->now_us, &c->link) == IPX_OK;
+}
+
+static struct dial *find_dial(struct node *n, const struct node_id *peer)
+{
+    struct dial *d;
+    struct list *next;
+    LIST_EACH(d, next, &n->dials, struct dial, list)
+    {
+        if (node_id_equal(&d->peer, peer)) {
+            return d;
+        }
+    }
+    return NULL;
+}
+
+static void end_dial(struct node *n, struct dial *d, enum ipx_err err)
+{
+    struct stream *s;
+    struct list *next;
+    list_unlink(&d->list);
+    LIST_EACH(s, next, &d->streams, struct stream, list)
+    {
+        list_unlink(&s->list);
+        streams_on_lost(n, s, err);
+    }
+    mem_free(n->mem, d);
+}
+
+static bool begin_conn(struct node *n, struct dial *d, const struct addr *addr)
+{
+    while (conns_find(n, n->next_conn) != NULL || n->next_conn == 0) {
+        n->next_conn = (n->next_conn + 1) % NODE_CONN_ACCEPTED;
+    }
+    struct conn *c = conn_new(n, n->next_conn);
+    if (c == NULL) {
+        return false;
+    }
+    n->next_conn = (n->next_conn + 1) % NODE_CONN_ACCEPTED;
+    c->state = CONN_DIALLING;
+    c->is_dialled = c->wants_dial = true;
+    c->peer = d->peer;
+    c->addr = *addr;
+    d->conn = c->id;
+    d->try_us = n->now_us + DIAL_TRY_US;
+    conns_wake(n, c);
+    return true;
+}
+
+/* The next address; when all have failed the peer is asked to dial us. */
+static void dial_next(struct node *n, struct dial *d)
+{
+    struct addr addrs[GOSSIP_ADDRS_MAX + 2];
+    size_t count = members_addrs(n, &d->peer, addrs, ARRAY_LEN(addrs));
+    if (d->hint.family != ADDR_NONE && count < ARRAY_LEN(addrs)) {
+        addrs[count++] = d->hint;
+    }
+    d->conn = 0;
+    if (d->next_addr < count) {
+        const struct addr *addr = &addrs[d->next_addr++];
+        if (!begin_conn(n, d, addr)) {
+            end_dial(n, d, IPX_FULL);
+        }
+    } else if (!d->is_reversed) {
+        d->is_reversed = true;
+        d->try_us = d->due_us;
+        members_send(n, &d->peer, NULL, SESSION_REVERSE, 0, SLICE_EMPTY);
+    }
+}
+
+static struct dial *dial_to(struct node *n, const struct node_id *peer, const struct addr *hint)
+{
+    struct dial *d = find_dial(n, peer);
+    if (d != NULL) {
+        return d;
+    }
+    d = mem_alloc(n->mem, sizeof(*d));
+    if (d == NULL) {
+        return NULL;
+    }
+    d->peer = *peer;
+    d->due_us = n->now_us + DIAL_GIVE_UP_US;
+    d->try_us = n->now_us;
+    d->hint = hint != NULL ? *hint : (struct addr){.family = ADDR_NONE};
+    list_init(&d->streams);
+    list_push_back(&n->dials, &d->list);
+    return d;
+}
+
+void conns_reach(struct node *n, const struct node_id *peer, const struct addr *addr)
+{
+    if (conns_of_peer(n, peer) == NULL) {
+        dial_to(n, peer, addr);
+    }
+}
+
+void conns_on_reverse(struct node *n, const struct node_id *peer, const struct addr *addr)
+{
+    conns_reach(n, peer, addr);
+}
+
+void conns_attach(struct node *n, struct stream *s)
+{
+    struct conn *c = conns_of_peer(n, &s->peer);
+    if (c != NULL && !mux_is_closing(link_mux(c->link))) {
+        streams_open_on(n, s, c);
+        return;
+    }
+    struct dial *d = dial_to(n, &s->peer, NULL);
+    if (d == NULL) {
+        streams_on_lost(n, s, IPX_NO_MEMORY);
+        return;
+    }
+    list_push_back(&d->streams, &s->list);
+}
+
+/* --- inputs of the shell --- */
+
+void node_on_accept(struct node *n, uint64_t now_us, uint32_t conn, const struct addr *from)
+{
+    n->now_us = now_us;
+    struct conn *c = conn_new(n, conn);
+    if (c == NULL) {
+        n->refused[n->n_refused % NODE_REFUSED_MAX] = conn;
+        n->n_refused += n->n_refused < NODE_REFUSED_MAX;
+        return;
+    }
+    c->state = CONN_OPEN;
+    c->addr = *from;
+    if (!make_link(n, c, LINK_ANSWERER)) {
+        c->wants_close = true;
+    }
+    conns_wake(n, c);
+}
+
+void node_on_local(struct node *n, uint64_t now_us, uint32_t conn, const struct node_local *who)
+{
+    n->now_us = now_us;
+    struct conn *c = conn_new(n, conn);
+    if (c == NULL) {
+        n->refused[n->n_refused % NODE_REFUSED_MAX] = conn;
+        n->n_refused += n->n_refused < NODE_REFUSED_MAX;
+        return;
+    }
+    c->state = CONN_OPEN;
+    c->is_local = true;
+    c->local = *who;
+    if (!make_link(n, c, LINK_LOCAL_NODE)) {
+        c->wants_close = true;
+    }
+    conns_wake(n, c);
+}
+
+void node_on_connected(struct node *n, uint64_t now_us, uint32_t conn, enum ipx_err err)
+{
+    n->now_us = now_us;
+    struct conn *c = conns_find(n, conn);
+    if (c == NULL || c->state != CONN_DIALLING) {
+        return;
+    }
+    if (err == IPX_OK && make_link(n, c, LINK_DIALLER)) {
+        c->state = CONN_OPEN;
+        conns_wake(n, c);
+        return;
+    }
+    struct dial *d = find_dial(n, &c->peer);
+    if (err == IPX_OK) {
+        c->wants_close = true;
+        conns_wake(n, c);
+    } else {
+        conn_free(n, c);
+    }
+    if (d != NULL && d->conn == conn) {
+        dial_next(n, d);
+    }
+}
+
+void node_on_bytes(struct node *n, uint64_t now_us, uint32_t conn, struct slice bytes)
+{
+    n->now_us = now_us;
+    struct conn *c = conns_find(n, conn);
+    if (c == NULL || c->link == NULL || c->state != CONN_OPEN) {
+        return;
+    }
+    link_recv(c->link, now_us, bytes);
+    conns_events(n, c); /* the bytes are borrowed: all is taken from them now */
+}
+
+void node_on_writable(struct node *n, uint64_t now_us, uint32_t conn)
+{
+    n->now_us = now_us;
+    struct conn *c = conns_find(n, conn);
+    if (c != NULL) {
+        c->is_writing = false;
+        conns_wake(n, c);
+    }
+}
+
+void node_on_closed(struct node *n, uint64_t now_us, uint32_t conn, enum ipx_err err)
+{
+    n->now_us = now_us;
+    struct conn *c = conns_find(n, conn);
+    if (c == NULL) {
+        return;
+    }
+    c->is_gone = true;
+    if (c->link != NULL) {
+        link_on_eof(c->link, now_us, err);
+        conns_events(n, c);
+    }
+    conns_wake(n, c);
+}
+
+/* --- events of a link --- */
+
+static void adopt_waiting(struct node *n, struct conn *c)
+{
+    struct dial *d = find_dial(n, &c->peer);
+    struct stream *s;
+    struct list *next;
+    if (d == NULL) {
+        return;
+    }
+    list_unlink(&d->list);
+    LIST_EACH(s, next, &d->streams, struct stream, list)
+    {
+        list_unlink(&s->list);
+        streams_open_on(n, s, c);
+    }
+    mem_free(n->mem, d);
+}
+
+static void close_duplicate(struct node *n, struct conn *c)
+{
+    struct conn *o;
+    struct list *next;
+    LIST_EACH(o, next, &n->conns, struct conn, list)
+    {
+        if (o != c && o->is_up && !o->is_local && o->link != NULL &&
+            link_state_of(o->link) == LINK_STATE_UP && node_id_equal(&o->peer, &c->peer)) {
+            struct link *loser = link_duplicate(c->link, o->link, &n->config.key.pk);
+            if (loser != NULL) {
+                struct conn *victim = loser == c->link ? c : o;
+                /* What runs on it may end there: only new streams go to the other. */
+                link_drain(loser, n->now_us, IPX_EXISTS);
+                conns_wake(n, victim);
+            }
+            return;
+        }
+    }
+}
+
+static void on_link_up(struct node *n, struct conn *c)
+{
+    const struct node_id *peer = link_peer(c->link);
+    c->is_up = true;
+    if (c->is_local) {
+        return;
+    }
+    assert(peer != NULL);
+    c->peer = *peer;
+    trace_emit(&n->config.trace, n->now_us, TRACE_LINK, "up", peer, c->is_dialled, 0);
+    if (link_facts(c->link) == NULL) {
+        return; /* a ticket holder: it has nothing to say on a link */
+    }
+    adopt_waiting(n, c);
+    close_duplicate(n, c);
+}
+
+static void on_link_down(struct node *n, struct conn *c, const struct link_event *e)
+{
+    trace_emit(&n->config.trace, n->now_us, TRACE_LINK, "down", c->is_up ? &c->peer : NULL,
+               (uint64_t)e->code, 0);
+    if (c->is_up && !c->is_local && e->code != IPX_END && n->has_cores &&
+        e->code != IPX_EXISTS) {
+        gossip_on_link_broken(&n->gossip, n->now_us, &c->peer);
+    }
+    c->wants_close = true;
+    conns_wake(n, c);
+}
+
+void conns_events(struct node *n, struct conn *c)
+{
+    struct link_event e;
+    while (c->link != NULL && link_poll(c->link, &e)) {
+        switch (e.type) {
+        case LINK_EVENT_UP:
+            on_link_up(n, c);
+            break;
+        case LINK_EVENT_STREAM:
+            streams_on_event(n, c, &e.stream);
+            break;
+        case LINK_EVENT_DOWN:
+            on_link_down(n, c, &e);
+            break;
+        }
+    }
+    conns_wake(n, c);
+}
+
+void conns_close(struct node *n, struct conn *c, enum ipx_err err)
+{
+    if (c->link != NULL) {
+        link_close(c->link, n->now_us, err);
+        conns_events(n, c);
+    } else {
+        c->wants_close = true;
+    }
+    conns_wake(n, c);
+}
+
+void conns_close_all(struct node *n)
+{
+    struct conn *c;
+    struct list *next;
+    LIST_EACH(c, next, &n->conns, struct conn, list)
+    {
+        if (!c->is_local) {
+            conns_close(n, c, IPX_END);
+        }
+    }
+}
+
+/* --- output --- */
+
+static bool write_some(struct node *n, struct conn *c, struct node_action *ret)
+{
+    if (c->link == NULL || c->is_writing || c->is_gone || c->state != CONN_OPEN) {
+        return false;
+    }
+    size_t len = link_output(c->link, n->now_us, n->write, sizeof(n->write));
+    if (len == 0) {
+        return false;
+    }
+    c->is_writing = true;
+    ret->type = NODE_ACTION_CONN_WRITE;
+    ret->u.conn.conn = c->id;
+    ret->u.conn.bytes = slice_of(n->write, len);
+    return true;
+}
+
+/* One connection: true if it has an action, which is in *ret. */
+static bool drain_conn(struct node *n, struct conn *c, struct node_action *ret)
+{
+    conns_events(n, c);
+    list_unlink(&c->ready);
+    if (c->wants_dial) {
+        c->wants_dial = false;
+        ret->type = NODE_ACTION_CONN_DIAL;
+        ret->u.conn.conn = c->id;
+        ret->u.conn.to = c->addr;
+        return true;
+    }
+    if (write_some(n, c, ret)) {
+        return true; /* node_on_writable wakes it for the rest */
+    }
+    conns_events(n, c);
+    list_unlink(&c->ready);
+    if (!c->is_gone && (!c->wants_close || c->is_writing)) {
+        return false;
+    }
+    bool is_told = c->is_gone;
+    uint32_t id = c->id;
+    conn_free(n, c);
+    ret->type = NODE_ACTION_CONN_CLOSE;
+    ret->u.conn.conn = id;
+    return !is_told;
+}
+
+bool conns_drain(struct node *n, struct node_action *ret)
+{
+    if (n->n_refused > 0) {
+        ret->type = NODE_ACTION_CONN_CLOSE;
+        ret->u.conn.conn = n->refused[--n->n_refused];
+        return true;
+    }
+    while (!list_is_empty(&n->ready)) {
+        struct conn *c = CONTAINER_OF(n->ready.next, struct conn, ready);
+        if (drain_conn(n, c, ret)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- time --- */
+
+static void tick_dials(struct node *n)
+{
+    struct dial *d;
+    struct list *next;
+    LIST_EACH(d, next, &n->dials, struct dial, list)
+    {
+        if (n->now_us >= d->due_us) {
+            end_dial(n, d, IPX_UNREACHABLE);
+        } else if (n->now_us >= d->try_us) {
+            struct conn *c = d->conn != 0 ? conns_find(n, d->conn) : NULL;
+            d->try_us = d->due_us;
+            if (c != NULL && !c->is_up) {
+                c->wants_close = true;
+                conns_wake(n, c);
+            }
+            dial_next(n, d);
+        }
+    }
+}
+
+void conns_tick(struct node *n)
+{
+    struct conn *c;
+    struct list *next;
+    tick_dials(n);
+    LIST_EACH(c, next, &n->conns, struct conn, list)
+    {
+        if (c->link != NULL && link_deadline(c->link) <= n->now_us) {
+            link_tick(c->link, n->now_us);
+            conns_events(n, c);
+        }
+    }
+}
+
+uint64_t conns_deadline(const struct node *n)
+{
+    uint64_t due = NEVER_US;
+    const struct list *l;
+    for (l = n->conns.next; l != &n->conns; l = l->next) {
+        const struct conn *c = CONTAINER_OF(l, const struct conn, list);
+        if (c->link != NULL) {
+            due = IPX_MIN(due, link_deadline(c->link));
+        }
+    }
+    for (l = n->dials.next; l != &n->dials; l = l->next) {
+        const struct dial *d = CONTAINER_OF(l, const struct dial, list);
+        due = IPX_MIN(due, IPX_MIN(d->due_us, d->try_us));
+    }
+    return due;
+}

@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who is there: carries messages between sessions and the cores dht, gossip and exec, and tells
+ * each what the others learnt. */
+#include "node/core.h"
+
+#define JOIN_WIDTH 3                 /* comparing views with so many of the first peers is enough */
+#define CLONE_YOUNG_US (10 * US_PER_S) /* a higher boot heard so soon is our own older disk */
+#define CLOCK_ANSWER_MAX SESSION_BODY_MAX
+
+const struct gossip_member *members_next(const struct node *n, const struct gossip_member *m)
+{
+    const struct gossip_member *self = gossip_self(&n->gossip);
+    if (m == NULL) {
+        return self;
+    }
+    return gossip_next(&n->gossip, m == self ? NULL : m);
+}
+
+/* --- out --- */
+
+static struct addr best_addr(const struct node *n, const struct node_id *id)
+{
+    struct addr addrs[GOSSIP_ADDRS_MAX + 2];
+    size_t count = members_addrs(n, id, addrs, ARRAY_LEN(addrs));
+    return count > 0 ? addrs[0] : (struct addr){.family = ADDR_NONE};
+}
+
+size_t members_addrs(const struct node *n, const struct node_id *id, struct addr *ret, size_t max)
+{
+    size_t count = 0;
+    struct session_info info;
+    struct dht_contact contact;
+    const struct gossip_member *m = n->has_cores ? gossip_find(&n->gossip, id) : NULL;
+    for (size_t i = 0; m != NULL && i < m->n_addrs && count < max; i++) {
+        ret[count++] = m->addrs[i];
+    }
+    if (m != NULL && m->addr.family != ADDR_NONE && count < max) {
+        ret[count++] = m->addr;
+    }
+    if (session_find(n->sessions, id, &info) && count < max) {
+        ret[count++] = info.addr;
+    }
+    if (count == 0 && n->has_cores && max > 0 && dht_find_contact(&n->dht, id, &contact)) {
+        ret[count++] = contact.addr;
+    }
+    return count;
+}
+
+void members_send(struct node *n, const struct node_id *to, const struct addr *hint, uint8_t type,
+                  uint32_t req_id, struct slice body)
+{
+    struct session_message m = {.peer = *to, .type = type, .request_id = req_id, .body = body};
+    m.to = hint != NULL && hint->family != ADDR_NONE ? *hint : best_addr(n, to);
+    enum ipx_err err = session_send(n->sessions, n->now_us, &m);
+    if (err == IPX_NOT_FOUND && n->has_cores) {
+        dht_on_unreachable(&n->dht, n->now_us, to);
+    }
+}
+
+void members_ping(struct node *n, const struct gossip_member *m)
+{
+    uint32_t request_id;
+    struct addr to = best_addr(n, &m->facts.id);
+    if (node_id_equal(&m->facts.id, &n->config.key.pk)) {
+        control_on_pong(n, &m->facts.id, 0);
+        return;
+    }
+    err_ignore(session_ping(n->sessions, n->now_us, &m->facts.id, &to, &request_id),
+               "no pong comes then, and the asker is told so after a while");
+}
+
+void members_path(struct node *n, const struct gossip_member *m, struct members_path *ret)
+{
+    struct session_info info;
+    *ret = (struct members_path){.rtt_us = m->srtt_us, .addr = best_addr(n, &m->facts.id)};
+    ret->has_session = session_find(n->sessions, &m->facts.id, &info);
+    if (ret->has_session) {
+        ret->addr = info.addr;
+        ret->rtt_us = info.srtt_us > 0 ? info.srtt_us : m->srtt_us;
+    }
+    ret->has_link = conns_of_peer(n, &m->facts.id) != NULL;
+}
+
+struct slice members_chain_of(struct node *n, const struct node_id *id)
+{
+    const struct chain *c = chains_find_id(&n->chains, id);
+    if (node_id_equal(id, &n->config.key.pk)) {
+        return slice_of(n->chain, n->chain_len);
+    }
+    return c != NULL ? slice_of(c->bytes, c->len) : SLICE_EMPTY;
+}
+
+/* --- what exec knows of a member --- */
+
+void members_tell_exec(struct node *n, const struct gossip_member *m)
+{
+    bool is_self = m == gossip_self(&n->gossip);
+    struct exec_vitals v = {.is_known = is_self || m->vitals_us > 0};
+    if (is_self) {
+        exec_vitals(n->exec, &v);
+        v.load_milli = (uint32_t)(n->measured.load * 1000);
+        v.mem_free = n->measured.mem_free;
+    } else {
+        v.n_slots = m->vitals.free_cores;
+        v.n_free = m->vitals.free_slots;
+        v.wait_ms = m->vitals.queue_wait_ms;
+        v.load_milli = m->vitals.load_permille;
+        v.mem_free = (uint64_t)m->vitals.mem_free_mib << 20;
+        v.ad_age_us = m->ad_us > 0 && n->now_us > m->ad_us ? n->now_us - m->ad_us : 0;
+    }
+    exec_on_peer(n->exec, n->now_us, is_self ? &n->self : &m->facts, is_self ? n->ad : m->ad, &v,
+                 is_self ? 0 : m->srtt_us);
+}
+
+void members_update_ad(struct node *n)
+{
+    struct ad *ad;
+    struct resource sources[LABEL_AD_RESOURCES_MAX];
+    size_t n_sources = n->has_cores ? exec_sources(n->exec, sources, ARRAY_LEN(sources)) : 0;
+    if (own_ad_build(&n->own_ad, sources, n_sources, &ad) != IPX_OK) {
+        trace_emit(&n->config.trace, n->now_us, TRACE_NODE, "ad too large", NULL, n_sources, 0);
+        return; /* the old one stays; labels were checked when they were set */
+    }
+    ad_unref(n->ad);
+    n->ad = ad;
+    if (n->has_cores) {
+        gossip_set_ad(&n->gossip, n->now_us, ad);
+        members_tell_exec(n, gossip_self(&n->gossip));
+    }
+}
+
+void members_update_vitals(struct node *n)
+{
+    struct exec_vitals v;
+    exec_vitals(n->exec, &v);
+    struct gossip_vitals g = {
+        .free_slots = (uint16_t)IPX_MIN(v.n_free, UINT16_MAX),
+        .free_cores = (uint16_t)IPX_MIN(v.n_slots, UINT16_MAX),
+        .load_permille = (uint16_t)IPX_MIN(n->measured.load * 1000, 65535.0),
+        .mem_free_mib = (uint32_t)IPX_MIN(n->measured.mem_free >> 20, UINT32_MAX),
+        .queue_wait_ms = v.wait_ms,
+    };
+    gossip_set_vitals(&n->gossip, n->now_us, &g);
+}
+
+/* --- life of the cores --- */
+
+static void bootstrap(struct node *n)
+{
+    struct dht_contact contacts[256];
+    size_t count = 0;
+    uint64_t seq;
+    struct slice saved = n->config.saved[NODE_SAVE_CONTACTS];
+    if (saved.len > 0 &&
+        dht_save_decode(saved, contacts, ARRAY_LEN(contacts), &count, &seq) != IPX_OK) {
+        count = 0; /* a damaged file costs a slower start, nothing else */
+    }
+    for (unsigned i = 0; i < n->join.ticket.n_contacts && count < ARRAY_LEN(contacts); i++) {
+        contacts[count++] = (struct dht_contact){.id = n->join.ticket.contacts[i].id,
+                                                 .flags = DHT_FLAG_NO_NONCE,
+                                                 .addr = n->join.ticket.contacts[i].addr};
+    }
+    if (count > 0) {
+        err_ignore(dht_bootstrap(&n->dht, n->now_us, contacts, count),
+                   "without memory for contacts others may still find us");
+    }
+    dht_join(&n->dht, n->now_us);
+}
+
+static uint64_t saved_seq(const struct node *n)
+{
+    struct slice s = n->config.saved[NODE_SAVE_SEQ];
+    return s.len == 8 ? load_be64(s.data) : 0;
+}
+
+static enum ipx_err start_dht(struct node *n)
+{
+    struct dht_config config = {.mesh = n->config.mesh,
+                                .key = &n->config.key,
+                                .mem = n->mem,
+                                .trace = &n->config.trace,
+                                .record_seq = saved_seq(n)};
+    memcpy(config.nonce, n->self.nonce, sizeof(config.nonce));
+    rng_fill(&n->rng, config.seed, sizeof(config.seed));
+    return dht_init(&n->dht, n->now_us, &config);
+}
+
+static enum ipx_err start_gossip(struct node *n)
+{
+    struct gossip_config config = {
+        .self = &n->self,
+        .chain = slice_of(n->chain, n->chain_len),
+        .key = &n->config.key,
+        .mesh = n->config.mesh,
+        .boot = {.generation = n->config.generation, .nonce = n->config.boot_nonce},
+        .addrs = n->config.listen,
+        .n_addrs = (unsigned)IPX_MIN(n->config.n_listen, (size_t)GOSSIP_ADDRS_MAX),
+        .mem = n->mem,
+        .trace = &n->config.trace,
+        .rng = &n->rng,
+        .now_us = n->now_us,
+    };
+    return gossip_init(&n->gossip, &config);
+}
+
+static enum ipx_err start_exec(struct node *n)
+{
+    struct exec_config config = {.key = &n->config.key,
+                                 .mesh = n->config.mesh,
+                                 .self = n->self,
+                                 .rng = &n->rng,
+                                 .n_slots = n->config.offers ? n->config.slots : 0,
+                                 .trace = &n->config.trace};
+    enum ipx_err err = exec_new(&config, n->mem, &n->exec);
+    if (err == IPX_OK) {
+        exec_set_accept(n->exec, n->accept);
+        exec_set_holds_issuer(n->exec, n->config.has_issuer);
+    }
+    return err;
+}
+
+static void publish_self(struct node *n)
+{
+    struct dht_record record = {.chain_hash = n->self.chain_hash};
+    for (size_t i = 0; i < n->config.n_listen && i < DHT_RECORD_ADDRS_MAX; i++) {
+        record.addrs[record.n_addrs++] = n->config.listen[i];
+    }
+    if (record.n_addrs > 0) {
+        dht_publish_self(&n->dht, n->now_us, &record);
+    }
+}
+
+enum ipx_err members_start(struct node *n)
+{
+    assert(!n->has_cores && n->chain_len > 0);
+    enum ipx_err err = start_dht(n);
+    if (err != IPX_OK) {
+        return err;
+    }
+    err = start_gossip(n);
+    if (err != IPX_OK) {
+        dht_done(&n->dht);
+        return err;
+    }
+    err = start_exec(n);
+    if (err != IPX_OK) {
+        gossip_done(&n->gossip);
+        dht_done(&n->dht);
+        return err;
+    }
+    n->has_cores = true;
+    n->state = NODE_STATE_MEMBER;
+    int64_t wall_ms = node_wall_ms(n);
+    dht_on_clock(&n->dht, n->now_us, wall_ms);
+    gossip_on_clock(&n->gossip, n->now_us, wall_ms);
+    exec_on_clock(n->exec, n->now_us, wall_ms);
+    members_update_ad(n);
+    members_update_vitals(n);
+    bootstrap(n);
+    publish_self(n);
+    return IPX_OK;
+}
+
+void members_stop(struct node *n)
+{
+    if (n->has_cores) {
+        n->has_cores = false;
+        exec_free(n->exec);
+        n->exec = NULL;
+        gossip_done(&n->gossip);
+        dht_done(&n->dht);
+    }
+}
+
+/* --- from the sessions --- */
+
+static void answer_chain(struct node *n, const struct session_action *a)
+{
+    const struct chain *c = NULL;
+    struct hash want;
+    if (a->body.len == sizeof(want.bytes)) {
+        memcpy(want.bytes, a->body.data, sizeof(want.bytes));
+        c = chains_find(&n->chains, &want);
+    }
+    struct slice bytes = c != NULL ? slice_of(c->bytes, c->len) : SLICE_EMPTY;
+    if (n->chain_len > 0 && a->body.len == sizeof(want.bytes) &&
+        hash_equal(&want, &n->self.chain_hash)) {
+        bytes = slice_of(n->chain, n->chain_len);
+    }
+    if (bytes.len > 0) {
+        members_send(n, &a->peer, &a->addr, SESSION_CHAIN, a->request_id, bytes);
+    }
+}
+
+/* A chain that we asked for; it is verified like any other, whoever brings it. */
+static void take_chain(struct node *n, const struct session_action *a)
+{
+    const struct chain *c;
+    err_ignore(chains_put(&n->chains, node_wall_ms(n), a->body, SLICE_EMPTY, NULL, &c),
+               "an invalid chain is no chain");
+}
+
+static void dispatch(struct node *n, const struct session_action *a, bool is_early)
+{
+    uint8_t type = a->message_type;
+    if (type >= SESSION_TYPES_OWN && (!n->has_cores || a->facts == NULL)) {
+        return;
+    }
+    if (type < SESSION_TYPES_OWN) {
+        if (type == SESSION_GET_CHAIN) {
+            answer_chain(n, a);
+        } else if (type == SESSION_CHAIN) {
+            take_chain(n, a);
+        } else if (type == SESSION_REVERSE && a->facts != NULL) {
+            conns_on_reverse(n, &a->peer, &a->addr);
+        } else {
+            admission_recv(n, a);
+        }
+    } else if (type < 32) {
+        dht_recv(&n->dht, n->now_us,
+                 &(struct dht_msg){.facts = a->facts, .addr = &a->addr, .req_id = a->request_id,
+                                   .answer_max = is_early ? a->room_max : CLOCK_ANSWER_MAX,
+                                   .type = type, .is_early = is_early, .body = a->body});
+    } else if (type < 48) {
+        gossip_recv(&n->gossip, n->now_us, a->facts, &a->addr, type, a->request_id, a->body);
+    } else {
+        exec_recv(n->exec, n->now_us, a->facts, type, a->request_id, a->body);
+    }
+}
+
+/* The first peers are told who we are, and views are compared; later ones meet by probes. */
+static void greet(struct node *n, const struct node_id *id, const struct addr *addr)
+{
+    const struct gossip_member *m = gossip_find(&n->gossip, id);
+    if (m == NULL || !gossip_member_is_live(m) || gossip_n_live(&n->gossip) <= JOIN_WIDTH) {
+        struct gossip_peer peer = {.id = *id, .addr = *addr};
+        gossip_on_join(&n->gossip, n->now_us, &peer);
+    }
+}
+
+static void on_up(struct node *n, const struct session_action *a)
+{
+    if (n->has_cores && a->facts != NULL) {
+        dht_on_session(&n->dht, n->now_us, a->facts, &a->addr);
+        if (a->is_first) {
+            greet(n, &a->peer, &a->addr);
+        }
+    }
+    admission_on_up(n, &a->peer);
+}
+
+static void on_failed(struct node *n, const struct session_action *a)
+{
+    if (n->has_cores) {
+        dht_on_unreachable(&n->dht, n->now_us, &a->peer);
+        gossip_on_unreachable(&n->gossip, n->now_us, &a->peer);
+        if (a->err == IPX_NEED_CHAIN) {
+            conns_reach(n, &a->peer, &a->addr); /* links show whole chains, the admitter's too */
+        }
+    }
+    admission_on_failed(n, &a->peer, a->err);
+}
+
+static bool on_session(struct node *n, const struct session_action *a, struct node_action *ret)
+{
+    switch (a->type) {
+    case SESSION_ACTION_SEND:
+        ret->type = NODE_ACTION_UDP_SEND;
+        ret->u.udp.to = a->addr;
+        ret->u.udp.bytes = a->bytes;
+        return true;
+    case SESSION_ACTION_MESSAGE:
+    case SESSION_ACTION_EARLY:
+        dispatch(n, a, a->type == SESSION_ACTION_EARLY);
+        break;
+    case SESSION_ACTION_UP:
+        on_up(n, a);
+        break;
+    case SESSION_ACTION_DOWN:
+        break; /* the next message opens a new one; who is alive is gossip's to say */
+    case SESSION_ACTION_FAILED:
+        on_failed(n, a);
+        break;
+    case SESSION_ACTION_PONG:
+        control_on_pong(n, &a->peer, a->rtt_us);
+        break;
+    }
+    return false;
+}
+
+/* --- from the dht --- */
+
+static void on_dht(struct node *n, const struct dht_action *a)
+{
+    switch (a->kind) {
+    case DHT_ACTION_SEND:
+        members_send(n, &a->send.to, &a->send.addr, a->send.type, a->send.req_id, a->send.body);
+        break;
+    case DHT_ACTION_LEARNED:
+        if (gossip_n_live(&n->gossip) <= JOIN_WIDTH) {
+            greet(n, &a->learned.id, &a->learned.addr);
+        }
+        break;
+    case DHT_ACTION_SAVE:
+        node_save_later(n, NODE_SAVE_CONTACTS);
+        break;
+    case DHT_ACTION_PERSIST_SEQ:
+        n->seq_to_save = a->seq;
+        node_save_later(n, NODE_SAVE_SEQ);
+        break;
+    case DHT_ACTION_FOUND:
+    case DHT_ACTION_JOINED:
+        break; /* members are told by LEARNED and by gossip */
+    }
+}
+
+/* --- from gossip --- */
+
+static void need_chain(struct node *n, const struct gossip_action *a)
+{
+    const struct chain *c;
+    struct cert_chain_parts parts;
+    const struct node_id *id = &a->u.chain.id;
+    enum ipx_err err =
+        chains_put(&n->chains, node_wall_ms(n), a->u.chain.chain, SLICE_EMPTY, id, &c);
+    if (err == IPX_OK && !admit_book_is_dropped(&n->book, &c->facts)) {
+        struct cert_facts facts = c->facts;
+        gossip_on_chain(&n->gossip, n->now_us, &facts, a->u.chain.chain);
+        return;
+    }
+    if (err == IPX_NEED_CHAIN && cert_chain_split(a->u.chain.chain, &parts) == IPX_OK) {
+        /* who told us of it also knows who admitted it; the next comparison brings it again */
+        members_send(n, &a->u.chain.from.id, &a->u.chain.from.addr, SESSION_GET_CHAIN, 0,
+                     slice_of(parts.admitter_chain.bytes, sizeof(parts.admitter_chain.bytes)));
+    }
+    gossip_on_chain_failed(&n->gossip, n->now_us, id);
+}
+
+static void on_clone(struct node *n, const struct gossip_boot *boot)
+{
+    if (n->now_us - n->started_us < CLONE_YOUNG_US && boot->generation < UINT32_MAX) {
+        n->config.generation = boot->generation + 1;
+        node_save_later(n, NODE_SAVE_GENERATION);
+    } else {
+        node_fail_stop(n, 1, "another node runs with this node's key: one of the two is a copy");
+    }
+}
+
+static void on_member_down(struct node *n, const struct gossip_member *m)
+{
+    enum dht_gone why = m->reason == GOSSIP_REASON_LEFT     ? DHT_GONE_LEFT
+                        : m->reason == GOSSIP_REASON_BARRED ? DHT_GONE_REVOKED
+                                                            : DHT_GONE_DEAD;
+    struct conn *c = conns_of_peer(n, &m->facts.id);
+    dht_on_peer_gone(&n->dht, n->now_us, &m->facts.id, why);
+    exec_on_peer_gone(n->exec, n->now_us, &m->facts.id);
+    if (c != NULL) {
+        conns_close(n, c, IPX_UNREACHABLE);
+    }
+}
+
+static void on_gossip(struct node *n, const struct gossip_action *a)
+{
+    switch (a->type) {
+    case GOSSIP_ACTION_SEND:
+        members_send(n, &a->u.send.to.id, &a->u.send.to.addr, a->u.send.type, a->u.send.req_id,
+                     a->u.send.body);
+        break;
+    case GOSSIP_ACTION_MEMBER_UP:
+        admission_on_member(n, &a->u.member->facts);
+        members_tell_exec(n, a->u.member);
+        break;
+    case GOSSIP_ACTION_AD_CHANGED:
+    case GOSSIP_ACTION_VITALS_CHANGED:
+        members_tell_exec(n, a->u.member);
+        break;
+    case GOSSIP_ACTION_MEMBER_SUSPECT:
+        break; /* its tasks go on: a suspicion is no verdict */
+    case GOSSIP_ACTION_MEMBER_DOWN:
+        on_member_down(n, a->u.member);
+        break;
+    case GOSSIP_ACTION_NEED_CHAIN:
+        need_chain(n, a);
+        break;
+    case GOSSIP_ACTION_FETCH_AD:
+        fetch_ad(n, a);
+        break;
+    case GOSSIP_ACTION_DOC:
+        gossip_accept_doc(&n->gossip, n->now_us, &a->u.doc.key,
+                          a->u.doc.kind == GOSSIP_DOC_REDEMPTION &&
+                              admission_on_doc(n, a->u.doc.bytes));
+        break;
+    case GOSSIP_ACTION_CLONE:
+        on_clone(n, &a->u.clone);
+        break;
+    }
+}
+
+bool members_drain(struct node *n, struct node_action *ret)
+{
+    for (;;) {
+        struct dht_action d;
+        struct gossip_action g;
+        struct session_action s;
+        /* Cores first: the answer to an early request rides in the RESP only if it is given
+         * before the sessions are asked again. */
+        while (n->has_cores && dht_poll(&n->dht, &d)) {
+            on_dht(n, &d);
+        }
+        while (n->has_cores && gossip_poll(&n->gossip, &g)) {
+            on_gossip(n, &g);
+        }
+        if (!session_poll(n->sessions, &s)) {
+            return false;
+        }
+        if (on_session(n, &s, ret)) {
+            return true;
+        }
+    }
+}

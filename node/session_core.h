@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * What the files of the session plane share: session.c (life, dispatch, commands),
+ * session_peer.c (the table of peers, timers), session_dial.c (our handshakes),
+ * session_answer.c (others' handshakes), session_data.c (packets of a session),
+ * session_inside.c (PING, PATH, CLOSE), session_out.c (actions). Not for others.
+ *
+ * A peer lives as long as anything is going on with it: a key in use (`cur`), an
+ * unconfirmed one (`next`), a handshake of ours (`dial`), one of theirs whose answer is
+ * being made (`held`), or messages that wait. Each key and each dial has a random index
+ * by which packets find it.
+ */
+#include "base/timers.h"
+#include "node/bucket.h"
+#include "node/clocks.h"
+#include "node/replay.h"
+#include "node/session.h"
+#include "node/session_wire.h"
+
+#define DIAL_FIRST_US (400 * US_PER_MS) /* then x 1.5 */
+#define DIAL_OWN_WINS_US (2 * US_PER_S) /* simultaneous open: the lower ignores while younger */
+#define DIAL_GRACE_US US_PER_S          /* a fresh unconfirmed key is waited for, not dialled over */
+#define NEXT_LIFE_US (5 * US_PER_S)     /* unconfirmed */
+#define PREV_LIFE_US (30 * US_PER_S)    /* an old key still receives */
+#define REKEY_AFTER_US (3600 * US_PER_S)
+#define REKEY_ASK_US (4200 * US_PER_S)  /* the answerer asks for it by a flag */
+#define REKEY_RETRY_US (60 * US_PER_S)
+#define KEY_LIFE_US (5400 * US_PER_S)   /* hard stop */
+#define KEY_REKEY_PACKETS (UINT64_C(1) << 30)
+#define KEY_MAX_PACKETS (UINT64_C(1) << 40)
+#define HELD_LIFE_US (20 * US_PER_MS)   /* an early request's answer comes within the same turn */
+#define HELD_MAX 64                     /* of 4.5 KiB */
+#define PATH_TRIES 3
+#define PATH_RETRY_US (500 * US_PER_MS)
+#define PATH_PAUSE_US (2 * US_PER_S)    /* between two switches */
+#define SILENT_PING_US (3 * US_PER_S)   /* sent, and nothing came back: is it there? */
+#define SILENT_DIAL_US (6 * US_PER_S)   /* it may have restarted: a new handshake */
+#define SILENT_AGAIN_US (10 * US_PER_S)
+#define COOKIE_LIFE_US (120 * US_PER_S)
+#define MUTE_US (300 * US_PER_S)
+#define MUTE_FACTOR 10
+#define MUTE_SECONDS 10
+#define PINGS_MAX 4                     /* of ours under way a peer */
+#define OUT_MAX 8192                    /* packets and messages not yet drained */
+#define DATA_HEADER_LEN 16
+#define DATA_FLAG_REKEY 1               /* second byte of DATA */
+#define RTO_FIRST_US (400 * US_PER_MS)
+
+struct session_peer;
+
+struct session_slot { /* what an index names: the first member of a key and of a dial */
+    uint32_t index;
+    bool is_dial;
+    struct session_peer *peer;
+};
+
+struct session_key {
+    struct session_slot slot;
+    uint32_t peer_index;
+    bool is_dialled;
+    uint8_t send[32], recv[32];
+    uint64_t sent; /* next counter */
+    uint64_t made_us;
+    struct replay replay;
+};
+
+struct session_who { /* what a peer has shown of itself */
+    bool has_facts;
+    struct cert_facts facts;
+    struct slice ticket; /* owned; only without facts */
+};
+
+struct session_next { /* answered, not yet confirmed: touches nothing else of the peer */
+    struct session_key *key;
+    struct session_who who;
+};
+
+struct session_open { /* our handshake */
+    struct session_slot slot;
+    struct handshake_dial hs;
+    struct addr to;
+    uint64_t started_us, sent_us, retry_us, wait_us;
+    uint8_t tries;
+    bool shows_chain, has_early, has_cookie, was_clock, is_busy;
+    uint32_t early_id;
+    uint8_t early_type;
+    uint8_t cookie[HANDSHAKE_COOKIE_LEN];
+};
+
+struct session_held { /* an INIT whose RESP waits for the answer to its early request */
+    struct handshake_call call;
+    struct handshake_resp resp;
+    struct session_who who;
+    struct addr from;
+    uint64_t due_us;
+};
+
+struct session_waiting { /* a message that waits for a session */
+    struct list list;
+    uint8_t type;
+    uint32_t request_id;
+    uint16_t len;
+    uint8_t body[];
+};
+
+struct session_path { /* is the peer really at this address? */
+    struct addr to;
+    uint8_t nonce[SESSION_NONCE_LEN];
+    uint8_t tries;
+    uint64_t retry_us;
+    uint64_t bytes_in, bytes_out;
+};
+
+struct session_plain { /* messages of the next packet */
+    size_t len;
+    uint8_t bytes[SESSION_PLAIN_MAX];
+};
+
+struct session_ask { /* a PING of ours */
+    uint32_t request_id;
+    bool is_set;
+    uint64_t sent_us;
+};
+
+struct session_peer {
+    struct list lru;   /* in plane->up while it has `cur`, most recently used first */
+    struct list dirty; /* in plane->dirty while something is to be sealed */
+    struct node_id id;
+    struct timer timer;
+    struct session_who who;
+    struct addr addr;     /* of the confirmed session */
+    struct addr to;       /* where it was looked for */
+    struct addr observed; /* our address as it sees it */
+    struct session_key *cur, *prev;
+    struct session_next *next;
+    struct session_open *dial;
+    struct session_held *held;
+    struct session_path *path;
+    struct session_plain *plain;
+    struct list waiting;
+    uint16_t n_waiting, waiting_bytes;
+    bool is_by_ticket; /* opened with our ticket */
+    bool must_confirm; /* say something, even if there is nothing to say */
+    bool was_pinged;   /* because it was silent */
+    uint8_t over_seconds;
+    uint32_t n_second;
+    uint64_t second_us, muted_until_us;
+    uint64_t srtt_us, rttvar_us;
+    uint64_t since_us, heard_us, silent_since_us, last_dial_us, prev_until_us, switched_us;
+    uint64_t bytes_in, bytes_out;
+    struct session_ask *asks; /* PINGS_MAX of them, or NULL */
+    struct bucket bucket;
+};
+
+static_assert(sizeof(struct session_peer) + sizeof(struct session_key) <= 1280,
+              "an idle session stays small: 1 KiB beside what its certificate says");
+
+struct session_out { /* a queued action with what it points to */
+    struct list list;
+    struct session_action action;
+    struct cert_facts facts;
+    size_t len;
+    uint8_t bytes[];
+};
+
+struct session_plane {
+    struct mem *mem;
+    struct trace trace;
+    struct handshake_self self;
+    struct chains *chains;
+    struct clocks clocks;
+    struct rng rng;
+    uint64_t early_types;
+    uint32_t sessions_max;
+    uint64_t now_us;
+    struct addr from;   /* of the packet at hand */
+    uint64_t clock_us; /* wall_ms was true then */
+    int64_t wall_ms;
+    uint8_t *chain; /* own */
+    size_t chain_len;
+    struct hash chain_hash;
+    uint8_t *ticket; /* own */
+    size_t ticket_len;
+    struct index by_id, by_index;
+    struct timers timers;
+    struct list up, dirty;
+    uint32_t n_up, n_next, n_dials, n_held;
+    struct list out;
+    uint32_t n_out;
+    struct session_out *polled;
+    struct buckets strangers;
+    struct bucket load, inits, messages;
+    uint8_t cookie_secrets[2][32]; /* this one's and the one before */
+    uint64_t cookie_until_us;
+    uint32_t next_ping;
+    struct session_stats stats;
+};
+
+/* session_out.c: false when there is no room; counted */
+bool session_out_packet(struct session_plane *p, const struct addr *to, struct slice packet);
+bool session_out_action(struct session_plane *p, const struct session_action *a,
+                        const struct session_who *who, struct slice body);
+
+/* session_peer.c */
+struct session_peer *session_peer_find(const struct session_plane *p, const struct node_id *id);
+struct session_peer *session_peer_get(struct session_plane *p, const struct node_id *id);
+uint32_t session_index_draw(struct session_plane *p);
+/* Frees what is over, arms the timer, or frees the peer if nothing is left of it. */
+void session_peer_settle(struct session_plane *p, struct session_peer *peer);
+void session_peer_free(struct session_plane *p, struct session_peer *peer);
+void session_key_free(struct session_plane *p, struct session_key *key);
+void session_next_free(struct session_plane *p, struct session_peer *peer);
+void session_dial_free(struct session_plane *p, struct session_peer *peer);
+void session_held_free(struct session_plane *p, struct session_peer *peer);
+void session_path_free(struct session_plane *p, struct session_peer *peer);
+void session_who_done(struct session_plane *p, struct session_who *who);
+void session_mark_dirty(struct session_plane *p, struct session_peer *peer);
+/* `key` (and what it was shown with) becomes the one in use; UP is told. */
+struct session_new {
+    struct session_key *key;  /* taken */
+    struct session_who *who;  /* taken */
+    const struct addr *addr;
+    const struct addr *observed; /* NULL: not known */
+};
+void session_peer_up(struct session_plane *p, struct session_peer *peer,
+                     const struct session_new *n);
+/* Ends what the peer has of a session; DOWN is told. The peer may be gone afterwards. */
+void session_peer_down(struct session_plane *p, struct session_peer *peer, enum ipx_err why);
+void session_peer_on_timer(struct session_plane *p, struct session_peer *peer);
+int64_t session_wall_ms(const struct session_plane *p);
+
+/* session_dial.c */
+IPX_MUST_USE enum ipx_err session_dial_start(struct session_plane *p, struct session_peer *peer,
+                                             const struct addr *to);
+void session_dial_on_timer(struct session_plane *p, struct session_peer *peer);
+void session_on_resp(struct session_plane *p, const struct addr *from, struct slice packet);
+void session_on_cookie(struct session_plane *p, struct slice packet);
+/* The peer's handshake failed for good; FAILED or DOWN is told. */
+void session_dial_fail(struct session_plane *p, struct session_peer *peer, enum ipx_err why);
+
+/* session_answer.c */
+void session_on_init(struct session_plane *p, const struct addr *from, struct slice packet);
+/* Sends the RESP that was held back, with or without the answer. */
+void session_held_finish(struct session_plane *p, struct session_peer *peer,
+                         const struct handshake_message *answer);
+
+/* session_data.c */
+void session_on_data(struct session_plane *p, const struct addr *from, struct slice packet);
+IPX_MUST_USE enum ipx_err session_append(struct session_plane *p, struct session_peer *peer,
+                                         const struct handshake_message *m);
+void session_flush(struct session_plane *p, struct session_peer *peer);
+/* One packet to an address of its own, at once. */
+void session_send_to(struct session_plane *p, struct session_peer *peer, const struct addr *to,
+                     const struct handshake_message *m);
+void session_waiting_flush(struct session_plane *p, struct session_peer *peer);
+bool session_type_fits(const struct session_peer *peer, uint8_t type, bool is_incoming);
+void session_rtt_add(struct session_peer *peer, uint64_t rtt_us);
+
+/* session_inside.c: true if the message was one of the plane's own */
+bool session_inside(struct session_plane *p, struct session_peer *peer,
+                    const struct handshake_message *m);
+void session_path_start(struct session_plane *p, struct session_peer *peer,
+                        const struct addr *from, size_t len);
+void session_path_send(struct session_plane *p, struct session_peer *peer);
+/* A PING that had to wait leaves now: its round trip begins. */
+void session_ask_sent(struct session_peer *peer, const struct handshake_message *m,
+                      uint64_t now_us);
+void session_on_pong(struct session_plane *p, struct session_peer *peer,
+                     const struct handshake_message *m);
