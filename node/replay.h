@@ -8,7 +8,7 @@
  */
 #include "base/base.h"
 
-#define REPLAY_BITS 1024 /* reordering that is tolerated */
+#define REPLAY_BITS 1024                    /* reordering that is tolerated */
 #define REPLAY_WORDS (REPLAY_BITS / 64 + 1) /* one word more: it is cleared as top moves on */
 
 struct replay {

@@ -240,13 +240,12 @@ static enum ipx_err message_judge(const struct session_plane *p, const struct se
         return IPX_SELF;
     }
     bool is_joiner = p->chain_len == 0;
-    bool is_for_joiners = m->type == SESSION_ADMIT || m->type == SESSION_GET_CHAIN ||
-                          m->type == SESSION_PING;
+    bool is_for_joiners =
+        m->type == SESSION_ADMIT || m->type == SESSION_GET_CHAIN || m->type == SESSION_PING;
     return is_joiner && !is_for_joiners ? IPX_DENIED : IPX_OK;
 }
 
-enum ipx_err session_send(struct session_plane *p, uint64_t now_us,
-                          const struct session_message *m)
+enum ipx_err session_send(struct session_plane *p, uint64_t now_us, const struct session_message *m)
 {
     p->now_us = IPX_MAX(p->now_us, now_us);
     enum ipx_err err = message_judge(p, m);
@@ -316,8 +315,7 @@ enum ipx_err session_ping(struct session_plane *p, uint64_t now_us, const struct
     if (ask == NULL) {
         return IPX_NO_MEMORY;
     }
-    *ask = (struct session_ask){
-        .request_id = m.request_id, .is_set = true, .sent_us = p->now_us};
+    *ask = (struct session_ask){.request_id = m.request_id, .is_set = true, .sent_us = p->now_us};
     *ret_request_id = m.request_id;
     return IPX_OK;
 }
@@ -363,10 +361,9 @@ static void forget_some(struct session_plane *p, enum forget_what what, enum ipx
         if (peer == NULL) {
             continue;
         }
-        bool is_revoked =
-            (peer->who.has_facts && chains_is_revoked(p->chains, &peer->who.facts)) ||
-            (peer->next != NULL && peer->next->who.has_facts &&
-             chains_is_revoked(p->chains, &peer->next->who.facts));
+        bool is_revoked = (peer->who.has_facts && chains_is_revoked(p->chains, &peer->who.facts)) ||
+                          (peer->next != NULL && peer->next->who.has_facts &&
+                           chains_is_revoked(p->chains, &peer->next->who.facts));
         if (what == FORGET_SILENTLY && peer->cur != NULL) {
             session_next_free(p, peer);
             session_dial_free(p, peer);

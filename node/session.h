@@ -25,38 +25,45 @@
 #include "node/chains.h"
 #include "node/handshake.h"
 
-#define SESSION_PLAIN_MAX (HANDSHAKE_DATAGRAM_MAX - 32)  /* messages of one DATA packet */
-#define SESSION_MESSAGE_HEADER 7                         /* type u8, request id u32, length u16 */
-#define SESSION_BODY_MAX 1100                            /* DGRAM_BODY_MAX of all cores */
-#define SESSION_MAX 16384          /* peers with a session; least recently used out first */
+#define SESSION_PLAIN_MAX (HANDSHAKE_DATAGRAM_MAX - 32) /* messages of one DATA packet */
+#define SESSION_MESSAGE_HEADER 7                        /* type u8, request id u32, length u16 */
+#define SESSION_BODY_MAX 1100                           /* DGRAM_BODY_MAX of all cores */
+#define SESSION_MAX 16384 /* peers with a session; least recently used out first */
 #define SESSION_UNCONFIRMED_MAX 4096
-#define SESSION_WAITING_MAX 16     /* messages that wait for one peer's session */
+#define SESSION_WAITING_MAX 16 /* messages that wait for one peer's session */
 #define SESSION_WAITING_BYTES_MAX 8192
-#define SESSION_OPENING_MAX 1024   /* handshakes of ours under way */
-#define SESSION_INIT_TRIES 5       /* after 0.4, 0.6, 0.9, 1.35, 2.03 s */
-#define SESSION_TYPES_OWN 16       /* types below are of this plane */
+#define SESSION_OPENING_MAX 1024 /* handshakes of ours under way */
+#define SESSION_INIT_TRIES 5     /* after 0.4, 0.6, 0.9, 1.35, 2.03 s */
+#define SESSION_TYPES_OWN 16     /* types below are of this plane */
 
 enum session_type {
-    SESSION_PING = 1, SESSION_PONG = 2, SESSION_PATH_CHALLENGE = 3, SESSION_PATH_RESPONSE = 4,
-    SESSION_ADMIT = 5, SESSION_ADMITTED = 6, SESSION_GET_CHAIN = 7, SESSION_CHAIN = 8,
-    SESSION_REVERSE = 9, SESSION_CLOSE = 10
+    SESSION_PING = 1,
+    SESSION_PONG = 2,
+    SESSION_PATH_CHALLENGE = 3,
+    SESSION_PATH_RESPONSE = 4,
+    SESSION_ADMIT = 5,
+    SESSION_ADMITTED = 6,
+    SESSION_GET_CHAIN = 7,
+    SESSION_CHAIN = 8,
+    SESSION_REVERSE = 9,
+    SESSION_CLOSE = 10
 };
 #define SESSION_TYPE_BIT(type) (UINT64_C(1) << (type))
 
 struct session_config { /* borrowed during session_plane_new() but for mem, trace, chains */
     struct mem *mem;
-    const struct trace *trace;         /* NULL: none */
+    const struct trace *trace; /* NULL: none */
     const struct crypt_keypair *key;
     struct mesh_id mesh;
-    struct slice chain;                /* own, verified by the caller; empty while joining */
-    struct slice ticket;               /* public part; only without a chain */
-    const uint8_t (*gates)[32];        /* newest first */
+    struct slice chain;         /* own, verified by the caller; empty while joining */
+    struct slice ticket;        /* public part; only without a chain */
+    const uint8_t (*gates)[32]; /* newest first */
     size_t n_gates;
-    struct chains *chains;             /* the node's cache; shared with links */
-    uint8_t seed[32];                  /* of this plane's random stream */
-    uint64_t early_types;              /* SESSION_TYPE_BIT of requests without side effect, besides
-                                          PING, that may ride in an INIT: FIND_NODE, GET */
-    uint32_t sessions_max;             /* 0: SESSION_MAX */
+    struct chains *chains; /* the node's cache; shared with links */
+    uint8_t seed[32];      /* of this plane's random stream */
+    uint64_t early_types;  /* SESSION_TYPE_BIT of requests without side effect, besides
+                              PING, that may ride in an INIT: FIND_NODE, GET */
+    uint32_t sessions_max; /* 0: SESSION_MAX */
 };
 
 struct session_message {
@@ -76,7 +83,8 @@ enum session_action_type {
     SESSION_ACTION_UP,      /* a session is confirmed (is_first), or renewed with new facts */
     SESSION_ACTION_DOWN,    /* it is gone: err CLOSED (by the peer), EXPIRED, LIMIT, REVOKED .. */
     SESSION_ACTION_FAILED,  /* none could be opened: TIMEOUT, NEED_CHAIN (open a link), CLOCK,
-                               REVOKED, BUSY, VERSION, or why the peer refused; what waited is lost */
+                               REVOKED, BUSY, VERSION, or why the peer refused; what waited is lost
+                             */
     SESSION_ACTION_PONG     /* answer to session_ping(): rtt_us, observed */
 };
 
@@ -109,7 +117,7 @@ struct session_stats { /* counters since the start */
     uint64_t dropped_handshake; /* Noise, payload, keys that do not fit */
     uint64_t dropped_index;     /* no such session */
     uint64_t dropped_tag, dropped_replay;
-    uint64_t dropped_message;   /* form, types that this session may not say */
+    uint64_t dropped_message; /* form, types that this session may not say */
     uint64_t dropped_muted, dropped_memory, dropped_simultaneous;
     uint64_t muted;
 };

@@ -178,8 +178,9 @@ static bool hold(struct session_plane *p, struct session_peer *peer, const struc
     }
     held->call = *call;
     /* slices of the INIT point into the copy from now on; only the early body is used */
-    size_t at = (size_t)(call->init.early.body.data - call->payload);
-    held->call.init.early.body = slice_of(held->call.payload + at, call->init.early.body.len);
+    struct slice body = call->init.early.body;
+    size_t at = body.len > 0 ? (size_t)(body.data - call->payload) : 0;
+    held->call.init.early.body = slice_of(held->call.payload + at, body.len);
     held->resp = *resp;
     held->from = *from;
     held->who = *who;
@@ -216,11 +217,9 @@ static enum ipx_err who_make(struct session_plane *p, const struct handshake_cal
     *ret = (struct session_who){.has_facts = verdict->has_facts, .facts = verdict->facts};
     if (!verdict->has_facts) {
         struct slice ticket = call->init.ticket;
-        uint8_t *copy = mem_dup(p->mem, ticket.data, ticket.len);
-        if (copy == NULL) {
-            return IPX_NO_MEMORY;
-        }
-        ret->ticket = slice_of(copy, ticket.len);
+        ret->ticket = mem_dup(p->mem, ticket.data, ticket.len);
+        ret->ticket_len = ticket.len;
+        return ret->ticket != NULL ? IPX_OK : IPX_NO_MEMORY;
     }
     return IPX_OK;
 }
@@ -282,10 +281,8 @@ void session_on_init(struct session_plane *p, const struct addr *from, struct sl
         p->stats.dropped_simultaneous++;
         return;
     }
-    struct handshake_judge judge = {.self = &p->self,
-                                    .chains = p->chains,
-                                    .clocks = &p->clocks,
-                                    .wall_ms = session_wall_ms(p)};
+    struct handshake_judge judge = {
+        .self = &p->self, .chains = p->chains, .clocks = &p->clocks, .wall_ms = session_wall_ms(p)};
     struct handshake_resp resp;
     struct handshake_verdict verdict;
     handshake_judge_init(&judge, &call, &resp, &verdict);
@@ -301,8 +298,8 @@ void session_on_init(struct session_plane *p, const struct addr *from, struct sl
     if (resp.status == HANDSHAKE_REFUSED || resp.status == HANDSHAKE_REVOKED) {
         buckets_take(&p->strangers, p->now_us, from);
     }
-    trace_emit(&p->trace, p->now_us, TRACE_SESSION, "refused", &call.init.pk,
-               (uint64_t)resp.status, (uint64_t)resp.why);
+    trace_emit(&p->trace, p->now_us, TRACE_SESSION, "refused", &call.init.pk, (uint64_t)resp.status,
+               (uint64_t)resp.why);
     struct noise_keys unused;
     (void)resp_send(p, from, &call, &resp, session_index_draw(p), &unused);
     crypt_wipe(&unused, sizeof(unused));

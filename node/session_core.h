@@ -20,31 +20,31 @@
 
 #define DIAL_FIRST_US (400 * US_PER_MS) /* then x 1.5 */
 #define DIAL_OWN_WINS_US (2 * US_PER_S) /* simultaneous open: the lower ignores while younger */
-#define DIAL_GRACE_US US_PER_S          /* a fresh unconfirmed key is waited for, not dialled over */
-#define NEXT_LIFE_US (5 * US_PER_S)     /* unconfirmed */
-#define PREV_LIFE_US (30 * US_PER_S)    /* an old key still receives */
+#define DIAL_GRACE_US US_PER_S       /* a fresh unconfirmed key is waited for, not dialled over */
+#define NEXT_LIFE_US (5 * US_PER_S)  /* unconfirmed */
+#define PREV_LIFE_US (30 * US_PER_S) /* an old key still receives */
 #define REKEY_AFTER_US (3600 * US_PER_S)
-#define REKEY_ASK_US (4200 * US_PER_S)  /* the answerer asks for it by a flag */
+#define REKEY_ASK_US (4200 * US_PER_S) /* the answerer asks for it by a flag */
 #define REKEY_RETRY_US (60 * US_PER_S)
-#define KEY_LIFE_US (5400 * US_PER_S)   /* hard stop */
+#define KEY_LIFE_US (5400 * US_PER_S) /* hard stop */
 #define KEY_REKEY_PACKETS (UINT64_C(1) << 30)
 #define KEY_MAX_PACKETS (UINT64_C(1) << 40)
-#define HELD_LIFE_US (20 * US_PER_MS)   /* an early request's answer comes within the same turn */
-#define HELD_MAX 64                     /* of 4.5 KiB */
+#define HELD_LIFE_US (20 * US_PER_MS) /* an early request's answer comes within the same turn */
+#define HELD_MAX 64                   /* of 4.5 KiB */
 #define PATH_TRIES 3
 #define PATH_RETRY_US (500 * US_PER_MS)
-#define PATH_PAUSE_US (2 * US_PER_S)    /* between two switches */
-#define SILENT_PING_US (3 * US_PER_S)   /* sent, and nothing came back: is it there? */
-#define SILENT_DIAL_US (6 * US_PER_S)   /* it may have restarted: a new handshake */
+#define PATH_PAUSE_US (2 * US_PER_S)  /* between two switches */
+#define SILENT_PING_US (3 * US_PER_S) /* sent, and nothing came back: is it there? */
+#define SILENT_DIAL_US (6 * US_PER_S) /* it may have restarted: a new handshake */
 #define SILENT_AGAIN_US (10 * US_PER_S)
 #define COOKIE_LIFE_US (120 * US_PER_S)
 #define MUTE_US (300 * US_PER_S)
 #define MUTE_FACTOR 10
 #define MUTE_SECONDS 10
-#define PINGS_MAX 4                     /* of ours under way a peer */
-#define OUT_MAX 8192                    /* packets and messages not yet drained */
+#define PINGS_MAX 4  /* of ours under way a peer */
+#define OUT_MAX 8192 /* packets and messages not yet drained */
 #define DATA_HEADER_LEN 16
-#define DATA_FLAG_REKEY 1               /* second byte of DATA */
+#define DATA_FLAG_REKEY 1 /* second byte of DATA */
 #define RTO_FIRST_US (400 * US_PER_MS)
 
 struct session_peer;
@@ -68,7 +68,8 @@ struct session_key {
 struct session_who { /* what a peer has shown of itself */
     bool has_facts;
     struct cert_facts facts;
-    struct slice ticket; /* owned; only without facts */
+    uint8_t *ticket; /* owned; only without facts */
+    size_t ticket_len;
 };
 
 struct session_next { /* answered, not yet confirmed: touches nothing else of the peer */
@@ -174,7 +175,7 @@ struct session_plane {
     uint64_t early_types;
     uint32_t sessions_max;
     uint64_t now_us;
-    struct addr from;   /* of the packet at hand */
+    struct addr from;  /* of the packet at hand */
     uint64_t clock_us; /* wall_ms was true then */
     int64_t wall_ms;
     uint8_t *chain; /* own */
@@ -214,12 +215,13 @@ void session_next_free(struct session_plane *p, struct session_peer *peer);
 void session_dial_free(struct session_plane *p, struct session_peer *peer);
 void session_held_free(struct session_plane *p, struct session_peer *peer);
 void session_path_free(struct session_plane *p, struct session_peer *peer);
+void session_waiting_drop(struct session_plane *p, struct session_peer *peer);
 void session_who_done(struct session_plane *p, struct session_who *who);
 void session_mark_dirty(struct session_plane *p, struct session_peer *peer);
 /* `key` (and what it was shown with) becomes the one in use; UP is told. */
 struct session_new {
-    struct session_key *key;  /* taken */
-    struct session_who *who;  /* taken */
+    struct session_key *key; /* taken */
+    struct session_who *who; /* taken */
     const struct addr *addr;
     const struct addr *observed; /* NULL: not known */
 };
@@ -260,8 +262,8 @@ void session_rtt_add(struct session_peer *peer, uint64_t rtt_us);
 /* session_inside.c: true if the message was one of the plane's own */
 bool session_inside(struct session_plane *p, struct session_peer *peer,
                     const struct handshake_message *m);
-void session_path_start(struct session_plane *p, struct session_peer *peer,
-                        const struct addr *from, size_t len);
+void session_path_start(struct session_plane *p, struct session_peer *peer, const struct addr *from,
+                        size_t len);
 void session_path_send(struct session_plane *p, struct session_peer *peer);
 /* A PING that had to wait leaves now: its round trip begins. */
 void session_ask_sent(struct session_peer *peer, const struct handshake_message *m,

@@ -24,13 +24,12 @@ static void header_make(const struct session_key *key, uint8_t flags,
 /* The answerer cannot renew the key itself: it asks. */
 static uint8_t flags_of(const struct session_plane *p, const struct session_key *key)
 {
-    bool is_old =
-        key->sent >= KEY_REKEY_PACKETS || p->now_us - key->made_us >= REKEY_ASK_US;
+    bool is_old = key->sent >= KEY_REKEY_PACKETS || p->now_us - key->made_us >= REKEY_ASK_US;
     return !key->is_dialled && is_old ? DATA_FLAG_REKEY : 0;
 }
 
-static void seal_and_send(struct session_plane *p, struct session_peer *peer,
-                          const struct addr *to, struct slice plain)
+static void seal_and_send(struct session_plane *p, struct session_peer *peer, const struct addr *to,
+                          struct slice plain)
 {
     struct session_key *key = peer->cur;
     uint8_t packet[HANDSHAKE_DATAGRAM_MAX], nonce[12];
@@ -74,8 +73,7 @@ static void message_put(struct writer *w, const struct handshake_message *m)
 static void silence_ping(struct session_peer *peer, uint64_t now_us)
 {
     struct session_plain *plain = peer->plain;
-    bool is_silent =
-        peer->silent_since_us != 0 && now_us - peer->silent_since_us >= SILENT_PING_US;
+    bool is_silent = peer->silent_since_us != 0 && now_us - peer->silent_since_us >= SILENT_PING_US;
     if (plain == NULL || !is_silent || peer->was_pinged) {
         return;
     }
@@ -149,9 +147,8 @@ void session_waiting_flush(struct session_plane *p, struct session_peer *peer)
 {
     struct session_waiting *w;
     while ((w = LIST_FIRST(&peer->waiting, struct session_waiting, list)) != NULL) {
-        struct handshake_message m = {.type = w->type,
-                                      .request_id = w->request_id,
-                                      .body = slice_of(w->body, w->len)};
+        struct handshake_message m = {
+            .type = w->type, .request_id = w->request_id, .body = slice_of(w->body, w->len)};
         if (session_type_fits(peer, m.type, false)) {
             session_ask_sent(peer, &m, p->now_us);
             err_ignore(session_append(p, peer, &m), "counted there; it is lost");
@@ -266,8 +263,7 @@ static bool frame_is_whole(struct slice plain)
     return !r.failed;
 }
 
-static void messages_deliver(struct session_plane *p, const struct node_id *id,
-                             struct slice plain)
+static void messages_deliver(struct session_plane *p, const struct node_id *id, struct slice plain)
 {
     struct reader r = reader_of(plain);
     struct session_peer *peer;
@@ -315,11 +311,8 @@ static void confirm(struct session_plane *p, struct session_peer *peer, const st
 static struct session_key *key_find(const struct session_plane *p, struct slice packet)
 {
     uint32_t index = packet_receiver_index(packet);
-    union {
-        struct session_slot *slot;
-        struct session_key *key;
-    } found = {.slot = index_find(&p->by_index, &index)};
-    return found.slot != NULL && !found.slot->is_dial ? found.key : NULL;
+    struct session_slot *slot = index_find(&p->by_index, &index);
+    return slot != NULL && !slot->is_dial ? CONTAINER_OF(slot, struct session_key, slot) : NULL;
 }
 
 static void renew_if_asked(struct session_plane *p, struct session_peer *peer, uint8_t flags)
@@ -371,8 +364,7 @@ void session_on_data(struct session_plane *p, const struct addr *from, struct sl
         return;
     }
     noise_nonce(CRYPT_SUITE_CHACHA20, counter, nonce);
-    struct slice sealed =
-        slice_of(packet.data + DATA_HEADER_LEN, packet.len - DATA_HEADER_LEN);
+    struct slice sealed = slice_of(packet.data + DATA_HEADER_LEN, packet.len - DATA_HEADER_LEN);
     if (crypt_open(CRYPT_SUITE_CHACHA20, key->recv, nonce, slice_of(packet.data, DATA_HEADER_LEN),
                    sealed, plain) != IPX_OK) {
         p->stats.dropped_tag++;

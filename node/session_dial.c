@@ -12,7 +12,8 @@ static struct session_waiting *early_find(const struct session_plane *p,
     if (p->chain_len == 0) {
         return NULL; /* a ticket asks for nothing before it is looked at */
     }
-    LIST_EACH(w, tmp, &peer->waiting, struct session_waiting, list) {
+    LIST_EACH(w, tmp, &peer->waiting, struct session_waiting, list)
+    {
         if (w->type < 64 && (allowed & SESSION_TYPE_BIT(w->type)) != 0 &&
             w->len <= HANDSHAKE_EARLY_MAX) {
             return w;
@@ -144,6 +145,7 @@ void session_dial_fail(struct session_plane *p, struct session_peer *peer, enum 
         return;
     }
     (void)session_out_action(p, &a, NULL, SLICE_EMPTY);
+    session_waiting_drop(p, peer);
     if (peer->next == NULL && peer->held == NULL) {
         session_peer_free(p, peer);
     } else {
@@ -204,7 +206,8 @@ static void early_done(struct session_plane *p, struct session_peer *peer, uint3
 {
     struct session_waiting *w;
     struct list *tmp;
-    LIST_EACH(w, tmp, &peer->waiting, struct session_waiting, list) {
+    LIST_EACH(w, tmp, &peer->waiting, struct session_waiting, list)
+    {
         if (w->request_id == request_id && w->type == peer->dial->early_type) {
             list_unlink(&w->list);
             peer->n_waiting--;
@@ -315,10 +318,8 @@ void session_on_resp(struct session_plane *p, const struct addr *from, struct sl
         return;
     }
     p->stats.resps_in++;
-    struct handshake_judge judge = {.self = &p->self,
-                                    .chains = p->chains,
-                                    .clocks = &p->clocks,
-                                    .wall_ms = session_wall_ms(p)};
+    struct handshake_judge judge = {
+        .self = &p->self, .chains = p->chains, .clocks = &p->clocks, .wall_ms = session_wall_ms(p)};
     struct cert_facts facts;
     enum ipx_err err = handshake_judge_resp(&judge, &peer->dial->hs, &reply, &facts);
     if (err == IPX_OK) {

@@ -29,8 +29,8 @@ void session_path_send(struct session_plane *p, struct session_peer *peer)
     path_again(p, peer);
 }
 
-void session_path_start(struct session_plane *p, struct session_peer *peer,
-                        const struct addr *from, size_t len)
+void session_path_start(struct session_plane *p, struct session_peer *peer, const struct addr *from,
+                        size_t len)
 {
     if (peer->path != NULL && addr_equal(&peer->path->to, from)) {
         peer->path->bytes_in += len;
@@ -51,8 +51,7 @@ void session_path_start(struct session_plane *p, struct session_peer *peer,
     path_again(p, peer);
 }
 
-static void on_path_response(struct session_plane *p, struct session_peer *peer,
-                             struct slice body)
+static void on_path_response(struct session_plane *p, struct session_peer *peer, struct slice body)
 {
     uint8_t nonce[SESSION_NONCE_LEN];
     if (session_path_decode(body, nonce) != IPX_OK) {
@@ -73,8 +72,7 @@ static void on_path_response(struct session_plane *p, struct session_peer *peer,
     trace_emit(&p->trace, p->now_us, TRACE_SESSION, "roamed", &peer->id, p->stats.roamed, 0);
 }
 
-static void on_path_challenge(struct session_plane *p, struct session_peer *peer,
-                              struct slice body)
+static void on_path_challenge(struct session_plane *p, struct session_peer *peer, struct slice body)
 {
     uint8_t nonce[SESSION_NONCE_LEN], text[SESSION_WIRE_SMALL_MAX];
     struct writer w = writer_of(text, sizeof(text));
@@ -102,8 +100,7 @@ static void on_ping(struct session_plane *p, struct session_peer *peer,
     err_ignore(session_append(p, peer, &pong), "counted there");
 }
 
-void session_ask_sent(struct session_peer *peer, const struct handshake_message *m,
-                      uint64_t now_us)
+void session_ask_sent(struct session_peer *peer, const struct handshake_message *m, uint64_t now_us)
 {
     for (unsigned i = 0; peer->asks != NULL && m->type == SESSION_PING && i < PINGS_MAX; i++) {
         if (peer->asks[i].is_set && peer->asks[i].request_id == m->request_id) {

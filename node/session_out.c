@@ -30,9 +30,8 @@ bool session_out_packet(struct session_plane *p, const struct addr *to, struct s
         return false;
     }
     memcpy(o->bytes, packet.data, packet.len);
-    o->action = (struct session_action){.type = SESSION_ACTION_SEND,
-                                        .addr = *to,
-                                        .bytes = slice_of(o->bytes, packet.len)};
+    o->action = (struct session_action){
+        .type = SESSION_ACTION_SEND, .addr = *to, .bytes = slice_of(o->bytes, packet.len)};
     p->stats.packets_out++;
     p->stats.bytes_out += packet.len;
     return true;
@@ -43,7 +42,7 @@ bool session_out_action(struct session_plane *p, const struct session_action *a,
 {
     /* what a peer says may be lost here, what became of a session may not */
     bool is_message = a->type == SESSION_ACTION_MESSAGE || a->type == SESSION_ACTION_EARLY;
-    size_t ticket_len = who != NULL ? who->ticket.len : 0;
+    size_t ticket_len = who != NULL ? who->ticket_len : 0;
     if (is_message && is_full(p)) {
         return false;
     }
@@ -57,7 +56,7 @@ bool session_out_action(struct session_plane *p, const struct session_action *a,
     }
     o->action.body = slice_of(o->bytes, body.len);
     if (ticket_len > 0) {
-        memcpy(o->bytes + body.len, who->ticket.data, ticket_len);
+        memcpy(o->bytes + body.len, who->ticket, ticket_len);
         o->action.ticket = slice_of(o->bytes + body.len, ticket_len);
     }
     if (who != NULL && who->has_facts) {

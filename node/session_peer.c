@@ -49,11 +49,7 @@ uint32_t session_index_draw(struct session_plane *p)
 
 void session_who_done(struct session_plane *p, struct session_who *who)
 {
-    union {
-        const uint8_t *borrowed;
-        void *owned;
-    } bytes = {.borrowed = who->ticket.data};
-    mem_free(p->mem, bytes.owned);
+    mem_free(p->mem, who->ticket);
     *who = (struct session_who){0};
 }
 
@@ -105,7 +101,7 @@ void session_path_free(struct session_plane *p, struct session_peer *peer)
     peer->path = NULL;
 }
 
-static void waiting_free(struct session_plane *p, struct session_peer *peer)
+void session_waiting_drop(struct session_plane *p, struct session_peer *peer)
 {
     struct session_waiting *w;
     while ((w = LIST_FIRST(&peer->waiting, struct session_waiting, list)) != NULL) {
@@ -144,7 +140,7 @@ void session_peer_free(struct session_plane *p, struct session_peer *peer)
     session_next_free(p, peer);
     session_dial_free(p, peer);
     session_held_free(p, peer);
-    waiting_free(p, peer);
+    session_waiting_drop(p, peer);
     timers_clear(&p->timers, &peer->timer);
     index_remove(&p->by_id, peer);
     mem_free(p->mem, peer);
@@ -157,22 +153,25 @@ void session_mark_dirty(struct session_plane *p, struct session_peer *peer)
     }
 }
 
-static uint64_t key_due(const struct session_plane *p, const struct session_peer *peer)
+/* When we dial for a new key: an hour after this one, then each minute. */
+static uint64_t rekey_due(const struct session_peer *peer)
 {
-    uint64_t due = peer->cur->made_us + KEY_LIFE_US;
-    if (peer->cur->is_dialled && peer->dial == NULL) {
-        uint64_t rekey = peer->cur->made_us + REKEY_AFTER_US;
-        if (peer->last_dial_us >= peer->cur->made_us + REKEY_AFTER_US) {
-            rekey = peer->last_dial_us + REKEY_RETRY_US;
-        }
-        due = IPX_MIN(due, IPX_MAX(rekey, p->now_us + 1));
+    if (peer->cur == NULL || !peer->cur->is_dialled || peer->dial != NULL) {
+        return NEVER_US;
     }
+    uint64_t first = peer->cur->made_us + REKEY_AFTER_US;
+    return peer->last_dial_us < first ? first : peer->last_dial_us + REKEY_RETRY_US;
+}
+
+static uint64_t key_due(const struct session_peer *peer)
+{
+    uint64_t due = IPX_MIN(peer->cur->made_us + KEY_LIFE_US, rekey_due(peer));
     return peer->prev != NULL ? IPX_MIN(due, peer->prev_until_us) : due;
 }
 
 static uint64_t peer_due(const struct session_plane *p, const struct session_peer *peer)
 {
-    uint64_t due = peer->cur != NULL ? key_due(p, peer) : NEVER_US;
+    uint64_t due = peer->cur != NULL ? key_due(peer) : NEVER_US;
     if (peer->dial != NULL) {
         due = IPX_MIN(due, peer->dial->retry_us);
     }
@@ -193,8 +192,8 @@ static uint64_t peer_due(const struct session_plane *p, const struct session_pee
 
 void session_peer_settle(struct session_plane *p, struct session_peer *peer)
 {
-    bool is_alive = peer->cur != NULL || peer->next != NULL || peer->dial != NULL ||
-                    peer->held != NULL;
+    bool is_alive =
+        peer->cur != NULL || peer->next != NULL || peer->dial != NULL || peer->held != NULL;
     if (!is_alive && peer->n_waiting > 0 && peer->to.family != ADDR_NONE) {
         /* the other's handshake came to nothing: ours again */
         is_alive = session_dial_start(p, peer, &peer->to) == IPX_OK;
@@ -240,9 +239,7 @@ void session_peer_on_timer(struct session_plane *p, struct session_peer *peer)
         session_dial_on_timer(p, peer);
         return;
     }
-    bool is_rekey_due = peer->cur != NULL && peer->cur->is_dialled && peer->dial == NULL &&
-                        now >= key_due(p, peer) && now >= peer->cur->made_us + REKEY_AFTER_US;
-    if (is_rekey_due) {
+    if (now >= rekey_due(peer)) {
         err_ignore(session_dial_start(p, peer, &peer->addr), "the old key serves on");
         peer->last_dial_us = now;
     }

@@ -5,8 +5,8 @@ static void info_fill(const struct session_peer *peer, struct session_info *ret)
 {
     uint64_t rto_us = RTO_FIRST_US;
     if (peer->srtt_us > 0) {
-        rto_us = IPX_MIN(IPX_MAX(peer->srtt_us + 4 * peer->rttvar_us, 100 * US_PER_MS),
-                         2 * US_PER_S);
+        rto_us =
+            IPX_MIN(IPX_MAX(peer->srtt_us + 4 * peer->rttvar_us, 100 * US_PER_MS), 2 * US_PER_S);
     }
     *ret = (struct session_info){
         .peer = peer->id,
@@ -24,8 +24,7 @@ static void info_fill(const struct session_peer *peer, struct session_info *ret)
     };
 }
 
-bool session_find(const struct session_plane *p, const struct node_id *id,
-                  struct session_info *ret)
+bool session_find(const struct session_plane *p, const struct node_id *id, struct session_info *ret)
 {
     const struct session_peer *peer = session_peer_find(p, id);
     if (peer == NULL || peer->cur == NULL) {
@@ -64,8 +63,8 @@ static void slot_check(const struct session_plane *p, const struct session_slot 
 
 static void peer_check(const struct session_plane *p, const struct session_peer *peer)
 {
-    bool is_alive = peer->cur != NULL || peer->next != NULL || peer->dial != NULL ||
-                    peer->held != NULL;
+    bool is_alive =
+        peer->cur != NULL || peer->next != NULL || peer->dial != NULL || peer->held != NULL;
     assert(is_alive && timer_is_set(&peer->timer));
     assert(index_find(&p->by_id, &peer->id) == peer);
     assert(!node_id_equal(&peer->id, &p->self.key.pk));
@@ -91,7 +90,7 @@ static void peer_check(const struct session_plane *p, const struct session_peer 
 
 void session_check(const struct session_plane *p)
 {
-    uint32_t n_up = 0, n_next = 0, n_dials = 0, n_held = 0, n_slots = 0;
+    uint32_t n_up = 0, n_next = 0, n_dials = 0, n_held = 0, n_prev = 0;
     for (uint32_t i = 0; i < p->by_id.n_places; i++) {
         const struct session_peer *peer = index_at(&p->by_id, i);
         if (peer == NULL) {
@@ -102,12 +101,11 @@ void session_check(const struct session_plane *p)
         n_next += peer->next != NULL;
         n_dials += peer->dial != NULL;
         n_held += peer->held != NULL;
-        n_slots += (peer->cur != NULL) + (peer->prev != NULL) + (peer->next != NULL) +
-                   (peer->dial != NULL);
+        n_prev += peer->prev != NULL;
     }
     assert(n_up == p->n_up && n_up <= p->sessions_max);
     assert(n_next == p->n_next && n_dials == p->n_dials && n_held == p->n_held);
-    assert(n_slots == p->by_index.n);
+    assert(n_up + n_prev + n_next + n_dials == p->by_index.n);
     assert(p->n_next <= SESSION_UNCONFIRMED_MAX && p->n_dials <= SESSION_OPENING_MAX);
     chains_check(p->chains);
 }

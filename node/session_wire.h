@@ -8,8 +8,8 @@
 #include "base/addr.h"
 #include "base/cert.h"
 
-#define SESSION_NONCE_LEN 8      /* of PATH_CHALLENGE */
-#define SESSION_REVERSE_MAX 4    /* addresses in REVERSE */
+#define SESSION_NONCE_LEN 8       /* of PATH_CHALLENGE */
+#define SESSION_REVERSE_MAX 4     /* addresses in REVERSE */
 #define SESSION_WIRE_SMALL_MAX 96 /* longest of PING, PONG, PATH_*, CLOSE, GET_CHAIN, REVERSE */
 
 /* 1 PING {} */
