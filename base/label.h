@@ -15,9 +15,9 @@
 #include "base/cbor.h"
 #include "base/mem.h"
 
-#define LABEL_NAME_MAX 48          /* bytes of a dotted name */
+#define LABEL_NAME_MAX 48 /* bytes of a dotted name */
 #define LABEL_STRING_MAX 256
-#define LABEL_SET_MAX 64           /* strings in a set */
+#define LABEL_SET_MAX 64 /* strings in a set */
 #define LABEL_AD_LABELS_MAX 64
 #define LABEL_AD_RESOURCES_MAX 32
 #define LABEL_RES_LABELS_MAX 16
@@ -32,14 +32,14 @@ struct label_dim { /* bytes^a * seconds^b: GiB = (1,0), Hz = (0,-1), MB/s = (1,-
 };
 
 struct label_value {
-    uint8_t type; /* enum label_type */
-    struct label_dim dim;                    /* NUMBER */
-    bool boolean;                            /* BOOL */
-    double number;                           /* NUMBER */
-    uint32_t version[LABEL_VERSION_PARTS];   /* VERSION; missing parts 0 */
-    uint8_t version_parts;                   /* parts as written, for printing */
-    struct slice text;                       /* STRING; VERSION: the tag, may be empty */
-    const struct slice *set;                 /* SET: n_set strings, sorted, unique */
+    uint8_t type;                          /* enum label_type */
+    struct label_dim dim;                  /* NUMBER */
+    bool boolean;                          /* BOOL */
+    double number;                         /* NUMBER */
+    uint32_t version[LABEL_VERSION_PARTS]; /* VERSION; missing parts 0 */
+    uint8_t version_parts;                 /* parts as written, for printing */
+    struct slice text;                     /* STRING; VERSION: the tag, may be empty */
+    const struct slice *set;               /* SET: n_set strings, sorted, unique */
     uint16_t n_set;
 };
 
@@ -58,7 +58,7 @@ struct resource {
 struct ad {
     struct mem *mem;
     uint32_t n_refs;
-    bool is_full;  /* false: partial ("!partial"): what is missing is unknown */
+    bool is_full; /* false: partial ("!partial"): what is missing is unknown */
     uint16_t n_labels, n_resources;
     struct label *labels;
     struct resource *resources;

@@ -6,7 +6,7 @@
  */
 #include "base/label_core.h"
 
-#define NUMBER_AS_INT_MAX 9007199254740992.0 /* 2^53: every integer up to it is exact */
+#define NUMBER_AS_INT_MAX INT64_C(9007199254740992) /* 2^53: every integer up to it is exact */
 
 struct walk {
     struct cbor_reader r;
@@ -25,7 +25,8 @@ struct walk {
 
 static bool is_int(double x)
 {
-    return x >= -NUMBER_AS_INT_MAX && x <= NUMBER_AS_INT_MAX && (double)(int64_t)x == x;
+    const double max = (double)NUMBER_AS_INT_MAX;
+    return x >= -max && x <= max && (double)(int64_t)x == x;
 }
 
 static void encode_plain(double x, struct writer *w)
@@ -88,9 +89,9 @@ void label_value_encode(const struct label_value *v, struct writer *w)
 static double decode_plain(struct walk *k)
 {
     if (cbor_peek(&k->r) != CBOR_DOUBLE) {
-        double x = (double)cbor_i64(&k->r);
-        k->is_bad = k->is_bad || !is_int(x);
-        return x;
+        int64_t whole = cbor_i64(&k->r);
+        k->is_bad = k->is_bad || whole > NUMBER_AS_INT_MAX || whole < -NUMBER_AS_INT_MAX;
+        return (double)whole;
     }
     double x = cbor_double(&k->r);
     k->is_bad = k->is_bad || !label_number_is_valid(x) || is_int(x);

@@ -16,11 +16,12 @@
 #define QUERY_DEPTH_MAX 32
 #define QUERY_CLAUSES_MAX 32 /* top-level `and` parts shown by `why`; further ones count as one */
 
-enum query_reason { /* why a result is unknown */
+/* Why a result is unknown. */
+enum query_reason {
     QUERY_REASON_NONE,
-    QUERY_REASON_MISSING, /* a label is not there */
-    QUERY_REASON_TYPE,    /* wrong types or dimensions */
-    QUERY_REASON_PARTIAL, /* the ad is a partial one */
+    QUERY_REASON_MISSING,    /* a label is not there */
+    QUERY_REASON_TYPE,       /* wrong types or dimensions */
+    QUERY_REASON_PARTIAL,    /* the ad is a partial one */
     QUERY_REASON_ARITHMETIC, /* x/0, overflow, NaN */
     QUERY_REASON_NOT_BOOL
 };
@@ -29,9 +30,9 @@ enum query_truth { QUERY_FALSE, QUERY_TRUE, QUERY_UNKNOWN, QUERY_VALUE };
 
 struct query_result {
     enum query_truth truth;
-    enum query_reason reason;  /* of UNKNOWN */
-    struct slice reason_name;  /* the label it was about, if any; valid as long as the query */
-    struct label_value value;  /* of VALUE; valid as long as ad, env and query */
+    enum query_reason reason; /* of UNKNOWN */
+    struct slice reason_name; /* the label it was about, if any; valid as long as the query */
+    struct label_value value; /* of VALUE; valid as long as ad, env and query */
 };
 
 struct query_error {
@@ -81,10 +82,10 @@ struct query_result query_clause_eval(const struct query *q, size_t clause,
  * literal number or version, the label's value on this ad and the wanted literal; for a quantifier
  * the best one among its resources. False where the clause has no such form. */
 struct query_miss {
-    struct slice name;          /* the label, with a leading dot for fields */
+    struct slice name; /* the label, with a leading dot for fields */
     struct label_value have, want;
-    struct slice op;            /* ">=" .. */
-    double distance;            /* |have - want| in base units; smaller is nearer */
+    struct slice op; /* ">=" .. */
+    double distance; /* |have - want| in base units; smaller is nearer */
 };
 bool query_clause_miss(const struct query *q, size_t clause, const struct query_env *env,
                        struct query_miss *ret);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Speed of a scan: one query of three clauses over many ads of a usual size, best of some rounds. */
+/* Speed of a scan: one query of three clauses over many ads of a usual size, best of some rounds.
+ */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,27 +11,28 @@
 #define N_ADS 10000
 #define N_ROUNDS 20
 
-static const char ad_format[] = "ad.kind=\"node\"\n"
-                                "cpu.cores=%u\n"
-                                "cpu.flags=[\"avx\", \"avx2\", \"fma\", \"sse4_2\"]\n"
-                                "cpu.model=\"a processor\"\n"
-                                "disk.free=%uGB\n"
-                                "load=0.%u\n"
-                                "mem.free=%uGiB\n"
-                                "mem.total=512GiB\n"
-                                "net.down=940Mbit/s\n"
-                                "net.up=940Mbit/s\n"
-                                "os.arch=\"x86_64\"\n"
-                                "os.name=\"linux\"\n"
-                                "os.version=v12.5\n"
-                                "site.city=\"Uppsala\"\n"
-                                "site.power=\"grid\"\n"
-                                "site.rack=7\n"
-                                "tools=[\"gcc\", \"python3.11\", \"zstd\"]\n"
-                                "user.a=1\nuser.b=2\nuser.c=3\nuser.d=4\nuser.e=5\nuser.f=6\nuser.g=7\n"
-                                "+gpu index=0; mem=%uGiB; cc=v8.6; free=true; name=\"A40\"\n"
-                                "+gpu index=1; mem=24GiB; cc=v8.6; free=true; name=\"A30\"\n"
-                                "+sandbox name=\"ns\"\n";
+static const char ad_format[] =
+    "ad.kind=\"node\"\n"
+    "cpu.cores=%u\n"
+    "cpu.flags=[\"avx\", \"avx2\", \"fma\", \"sse4_2\"]\n"
+    "cpu.model=\"a processor\"\n"
+    "disk.free=%uGB\n"
+    "load=0.%u\n"
+    "mem.free=%uGiB\n"
+    "mem.total=512GiB\n"
+    "net.down=940Mbit/s\n"
+    "net.up=940Mbit/s\n"
+    "os.arch=\"x86_64\"\n"
+    "os.name=\"linux\"\n"
+    "os.version=v12.5\n"
+    "site.city=\"Uppsala\"\n"
+    "site.power=\"grid\"\n"
+    "site.rack=7\n"
+    "tools=[\"gcc\", \"python3.11\", \"zstd\"]\n"
+    "user.a=1\nuser.b=2\nuser.c=3\nuser.d=4\nuser.e=5\nuser.f=6\nuser.g=7\n"
+    "+gpu index=0; mem=%uGiB; cc=v8.6; free=true; name=\"A40\"\n"
+    "+gpu index=1; mem=24GiB; cc=v8.6; free=true; name=\"A30\"\n"
+    "+sandbox name=\"ns\"\n";
 
 static struct ad *ads[N_ADS];
 static size_t n_ads;
@@ -94,9 +96,9 @@ int main(void)
     struct mem mem;
     mem_init(&mem, SIZE_MAX);
     make_ads(&mem);
-    measure("query_eval",
-            "cpu.cores >= 4 and mem.free >= 8GiB and os.name == \"linux\"", &mem);
-    measure("query_eval_quantifier", "lab == \"astro\" and any gpu (.mem >= 40GiB and .free)", &mem);
+    measure("query_eval", "cpu.cores >= 4 and mem.free >= 8GiB and os.name == \"linux\"", &mem);
+    measure("query_eval_quantifier", "lab == \"astro\" and any gpu (.mem >= 40GiB and .free)",
+            &mem);
     for (size_t i = 0; i < n_ads; i++) {
         ad_unref(ads[i]);
     }
