@@ -8,7 +8,14 @@
 
 TEST(ticket, golden_text)
 {
-    static const char golden[] = "GOLDEN_TICKET";
+    static const char golden[] =
+        "ipxt155qc92qp2zzmdl0gctd6f7g47y9400swkf7qyxzdqvdsqqqp5vv9c5qqqsdsqqqp5vwc9tqqq43ky6t0qcv"
+        "wxzzcyqepnl78nuyl4e6vq6zhe9ck0gwr726f4z5lhn26678qlalnhn63zz2cyqqrhuv2rq5v9px5aatqqcazus8"
+        "dcyxfcn57ce4yt3hl3u9lkp4gvkzqw9ff4jg5z302w34jpj7mpjwyfvvua6ay6ewh8xr6wtsnaq79hawvsdzmxy5"
+        "mh33r8qygfdp6jn36s93akhytdu9en2eukv8mgynuxqgztqsqvpg9q5zs2pg9q5zs2pg9q5zs2pg9q5zs2pg9q5z"
+        "s2pg9q5zs2pgrtqsxk6mtdd4kk6mtdd4kk6mtdd4kk6mtdd4kk6mtdd4kk6mtdd4kk6cys2p9sgyldh6h0yc5hux"
+        "p9mpxqnvucq2hmdzqjhaadf5t3wxx6rd9ulkwy3rvqqqzqywsnqjcypdandrlckftn0ag5vnacqy7k869x68mku6"
+        "jx2z8032cu2p0et44v53qqyxmsqqqqqqqqqqqqqqqqqqzr5ys2cmpv3sssrsz";
     struct fx x;
     fx_init(&x);
     char text[TICKET_TEXT_SIZE];
