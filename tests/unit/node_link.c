@@ -5,56 +5,6 @@
 
 static struct lf f;
 
-static void send_all(int i, uint32_t stream, size_t len)
-{
-    static const uint8_t zeros[200000];
-    CHECK(len <= sizeof(zeros));
-    CHECK_EQ(mux_send(link_mux(f.ends[i].link), stream, slice_of(zeros, len)), len);
-}
-
-static void up(uint64_t seed)
-{
-    lf_init(&f, seed);
-    lf_connect(&f, &f.fx.ada.pk);
-    lf_run(&f, 0);
-    CHECK_EQ(f.ends[0].n_up, 1);
-    CHECK_EQ(f.ends[1].n_up, 1);
-}
-
-static uint32_t open_on(int i)
-{
-    uint32_t id = 0;
-    CHECK_OK(mux_open(link_mux(f.ends[i].link), 2, MUX_CLASS_RPC, 0, &id));
-    return id;
-}
-
-/* Advances time in steps as the owner would: to each deadline. */
-static void pass(uint64_t us, bool is_connected)
-{
-    uint64_t until_us = f.now_us + us;
-    for (;;) {
-        uint64_t due_us = until_us;
-        for (int i = 0; i < 2; i++) {
-            due_us = IPX_MIN(due_us, link_deadline(f.ends[i].link));
-        }
-        f.now_us = IPX_MAX(due_us, f.now_us);
-        for (int i = 0; i < 2; i++) {
-            link_tick(f.ends[i].link, f.now_us);
-            lf_drain(&f, i);
-        }
-        if (is_connected) {
-            lf_run(&f, 0);
-        } else {
-            lf_write(&f, 0, LINK_OUTPUT_MIN);
-            lf_write(&f, 1, LINK_OUTPUT_MIN);
-            f.ends[0].in_len = f.ends[1].in_len = 0;
-        }
-        if (due_us >= until_us) {
-            return;
-        }
-    }
-}
-
 TEST(node_link, comes_up_and_carries_streams_at_any_segmentation)
 {
     static const size_t segments[] = {1, 2, 7, 0, 4096, LF_PIPE_MAX};
@@ -62,8 +12,8 @@ TEST(node_link, comes_up_and_carries_streams_at_any_segmentation)
         lf_init(&f, k);
         lf_connect(&f, &f.fx.ada.pk);
         CHECK(link_mux(f.ends[1].link) == NULL);
-        uint32_t early = open_on(0); /* waits for the handshake */
-        send_all(0, early, 5000);
+        uint32_t early = lf_open(&f, 0); /* waits for the handshake */
+        lf_send(&f, 0, early, 5000);
         lf_run(&f, segments[k]);
         CHECK_EQ(f.ends[0].n_up, 1);
         CHECK_EQ(f.ends[1].n_up, 1);
@@ -76,8 +26,8 @@ TEST(node_link, comes_up_and_carries_streams_at_any_segmentation)
         CHECK_EQ(link_suite(f.ends[0].link),
                  has_aes ? CRYPT_SUITE_AES256GCM : CRYPT_SUITE_CHACHA20);
         CHECK_EQ(link_suite(f.ends[1].link), link_suite(f.ends[0].link));
-        uint32_t back = open_on(1);
-        send_all(1, back, 150000);
+        uint32_t back = lf_open(&f, 1);
+        lf_send(&f, 1, back, 150000);
         mux_finish(link_mux(f.ends[1].link), back);
         mux_finish(link_mux(f.ends[0].link), early);
         lf_run(&f, segments[k]);
@@ -179,7 +129,7 @@ TEST(node_link, refusals)
     for (size_t k = 0; k < ARRAY_LEN(refusals); k++) {
         lf_init(&f, k);
         refusals[k].set_up();
-        uint32_t id = open_on(0);
+        uint32_t id = lf_open(&f, 0);
         (void)id;
         lf_run(&f, 0);
         for (int i = 0; i < 2; i++) {
@@ -265,12 +215,12 @@ TEST(node_link, any_altered_or_cut_byte_ends_it)
     enum { FLIP, REPLAY, SKIP, CUT, CASES };
     for (int k = 0; k < CASES; k++) {
         for (size_t at = 0; at < 60; at += 3) {
-            up(9);
-            uint32_t id = open_on(0);
-            send_all(0, id, 100);
+            lf_up(&f, 9);
+            uint32_t id = lf_open(&f, 0);
+            lf_send(&f, 0, id, 100);
             lf_run(&f, 0);
             size_t before = f.ends[1].n_data;
-            send_all(0, id, 30);
+            lf_send(&f, 0, id, 30);
             lf_write(&f, 0, LINK_OUTPUT_MIN);
             struct lf_end *to = &f.ends[1];
             size_t len = to->in_len;
@@ -283,7 +233,7 @@ TEST(node_link, any_altered_or_cut_byte_ends_it)
                 got = 30;
             } else if (k == SKIP) {
                 to->in_len = 0;
-                send_all(0, id, 30);
+                lf_send(&f, 0, id, 30);
                 lf_write(&f, 0, LINK_OUTPUT_MIN);
             } else {
                 to->in_len = at % len;
@@ -324,7 +274,7 @@ TEST(node_link, altered_handshakes_fail)
             lf_run(&f, 0);
             CHECK_EQ(f.ends[1].n_up, 0);
             CHECK_EQ(to->n_up, 0);
-            pass(LINK_DIAL_US, true);
+            lf_pass(&f, LINK_DIAL_US, true);
             CHECK_EQ(f.ends[0].n_down, 1);
             CHECK_EQ(f.ends[1].n_down, 1);
             lf_done(&f);
@@ -335,8 +285,8 @@ TEST(node_link, altered_handshakes_fail)
 TEST(node_link, close_says_why_to_both_ends)
 {
     for (int who = 0; who < 2; who++) {
-        up(11);
-        (void)open_on(0);
+        lf_up(&f, 11);
+        (void)lf_open(&f, 0);
         lf_run(&f, 0);
         link_close(f.ends[who].link, f.now_us, IPX_REVOKED);
         lf_run(&f, 0);
@@ -350,35 +300,35 @@ TEST(node_link, close_says_why_to_both_ends)
         lf_done(&f);
     }
     /* both at once; and one whose other end never answers */
-    up(12);
+    lf_up(&f, 12);
     link_close(f.ends[0].link, f.now_us, IPX_END);
     link_close(f.ends[1].link, f.now_us, IPX_END);
     lf_run(&f, 0);
     CHECK_EQ(f.ends[0].down.code, IPX_END);
     CHECK_EQ(f.ends[1].down.code, IPX_END);
     lf_done(&f);
-    up(13);
+    lf_up(&f, 13);
     link_close(f.ends[0].link, f.now_us, IPX_END);
     lf_write(&f, 0, LINK_OUTPUT_MIN);
     f.ends[1].in_len = 0;
     CHECK_EQ(f.ends[0].n_down, 0);
-    pass(LINK_CLOSE_US, false);
+    lf_pass(&f, LINK_CLOSE_US, false);
     CHECK_EQ(f.ends[0].down.code, IPX_END);
     lf_done(&f);
 }
 
 TEST(node_link, drain_lets_streams_end)
 {
-    up(14);
-    uint32_t id = open_on(0);
-    send_all(0, id, 1000);
+    lf_up(&f, 14);
+    uint32_t id = lf_open(&f, 0);
+    lf_send(&f, 0, id, 1000);
     lf_run(&f, 0);
     link_drain(f.ends[1].link, f.now_us, IPX_EXISTS);
     lf_run(&f, 0);
     uint32_t refused;
     CHECK_EQ(mux_open(link_mux(f.ends[0].link), 2, MUX_CLASS_RPC, 0, &refused), IPX_CLOSED);
     CHECK_EQ(f.ends[0].n_down, 0);
-    send_all(0, id, 1000);
+    lf_send(&f, 0, id, 1000);
     mux_finish(link_mux(f.ends[0].link), id);
     lf_run(&f, 0);
     CHECK_EQ(f.ends[1].n_finished, 1);
@@ -395,23 +345,23 @@ TEST(node_link, drain_lets_streams_end)
 
 TEST(node_link, idle_links_close_and_silent_ones_are_dead)
 {
-    up(15);
-    pass(LINK_IDLE_US - 1, true);
+    lf_up(&f, 15);
+    lf_pass(&f, LINK_IDLE_US - 1, true);
     CHECK(link_is_idle(f.ends[0].link));
     CHECK_EQ(f.ends[0].n_down + f.ends[1].n_down, 0);
-    pass(1, true);
+    lf_pass(&f, 1, true);
     CHECK_EQ(f.ends[0].down.code, IPX_END);
     CHECK_EQ(f.ends[1].down.code, IPX_END);
     lf_done(&f);
     /* with a stream open PINGs keep it for hours */
-    up(16);
-    (void)open_on(0);
-    pass(7200 * US_PER_S, true);
+    lf_up(&f, 16);
+    (void)lf_open(&f, 0);
+    lf_pass(&f, 7200 * US_PER_S, true);
     CHECK_EQ(f.ends[0].n_down + f.ends[1].n_down, 0);
     /* then the other end falls silent: three losses, each after 15 s */
     uint64_t silent_us = f.now_us;
     while (f.ends[0].n_down == 0) {
-        pass(US_PER_S, false);
+        lf_pass(&f, US_PER_S, false);
         CHECK(f.now_us < silent_us + 100 * US_PER_S);
     }
     CHECK_EQ(f.ends[0].down.code, IPX_TIMEOUT);
@@ -419,104 +369,11 @@ TEST(node_link, idle_links_close_and_silent_ones_are_dead)
     CHECK_EQ(f.ends[0].n_reset, 1);
     lf_done(&f);
     /* a stream that begins after a long pause is not taken for dead */
-    up(17);
-    pass(LINK_IDLE_US - 2, true);
-    (void)open_on(0);
+    lf_up(&f, 17);
+    lf_pass(&f, LINK_IDLE_US - 2, true);
+    (void)lf_open(&f, 0);
     lf_run(&f, 0);
-    pass(LINK_PING_US, true);
+    lf_pass(&f, LINK_PING_US, true);
     CHECK_EQ(f.ends[0].n_down + f.ends[1].n_down, 0);
-    lf_done(&f);
-}
-
-TEST(node_link, of_two_links_to_one_peer_both_ends_choose_the_same)
-{
-    lf_init(&f, 1);
-    struct link *of[2][2]; /* [end][who dialled] */
-    for (int end = 0; end < 2; end++) {
-        const struct crypt_keypair *peer = end == 0 ? &f.fx.ada : &f.fx.bob;
-        for (int dialled = 0; dialled < 2; dialled++) {
-            bool is_dialler = end == dialled;
-            struct link_config config = {.context = &f.hosts[end].context,
-                                         .role = is_dialler ? LINK_DIALLER : LINK_ANSWERER,
-                                         .peer = peer->pk};
-            CHECK_OK(link_new(&config, f.now_us + (uint64_t)dialled, &of[end][dialled]));
-        }
-    }
-    struct hash a = node_fingerprint(&f.fx.bob.pk), b = node_fingerprint(&f.fx.ada.pk);
-    int stays = memcmp(a.bytes, b.bytes, 32) < 0 ? 0 : 1;
-    CHECK(link_duplicate(of[0][0], of[0][1], &f.fx.bob.pk) == of[0][1 - stays]);
-    CHECK(link_duplicate(of[0][1], of[0][0], &f.fx.bob.pk) == of[0][1 - stays]);
-    CHECK(link_duplicate(of[1][0], of[1][1], &f.fx.ada.pk) == of[1][1 - stays]);
-    /* two of the same dialler: it keeps the newer, the other end leaves it to it */
-    of[0][1]->role = LINK_DIALLER;
-    CHECK(link_duplicate(of[0][0], of[0][1], &f.fx.bob.pk) == of[0][0]);
-    CHECK(link_duplicate(of[0][1], of[0][0], &f.fx.bob.pk) == of[0][0]);
-    of[0][0]->role = of[0][1]->role = LINK_ANSWERER;
-    CHECK(link_duplicate(of[0][0], of[0][1], &f.fx.bob.pk) == NULL);
-    for (int end = 0; end < 2; end++) {
-        link_free(of[end][0]);
-        link_free(of[end][1]);
-    }
-    lf_done(&f);
-}
-
-TEST(node_link, local_links_are_the_bare_mux)
-{
-    lf_init(&f, 1);
-    lf_local(&f);
-    uint32_t id = open_on(0);
-    send_all(0, id, 4000);
-    lf_run(&f, 1);
-    CHECK_EQ(f.ends[0].n_up, 1);
-    CHECK_EQ(f.ends[1].n_up, 1);
-    CHECK_EQ(f.ends[1].n_data, 4000);
-    CHECK(link_facts(f.ends[1].link) == NULL && link_peer(f.ends[1].link) == NULL);
-    pass(7200 * US_PER_S, true);
-    CHECK_EQ(f.ends[0].n_down + f.ends[1].n_down, 0);
-    /* the client is killed: its stream ends in an error */
-    link_on_eof(f.ends[1].link, f.now_us, IPX_END);
-    lf_drain(&f, 1);
-    CHECK_EQ(f.ends[1].n_reset, 1);
-    CHECK_EQ(f.ends[1].down.code, IPX_END);
-    link_close(f.ends[0].link, f.now_us, IPX_END);
-    lf_write(&f, 0, LINK_OUTPUT_MIN);
-    CHECK_EQ(f.ends[0].n_down, 1);
-    lf_done(&f);
-}
-
-TEST(node_link, every_lack_of_memory_ends_cleanly)
-{
-    for (uint64_t after = 0; after < 60; after++) {
-        lf_init(&f, 1);
-        lf_connect(&f, &f.fx.ada.pk);
-        f.hosts[after % 2].mem.fail_after = after / 2;
-        uint32_t id;
-        f.is_leaving = true;
-        if (mux_open(link_mux(f.ends[0].link), 2, MUX_CLASS_RPC, 0, &id) == IPX_OK) {
-            static const uint8_t zeros[9000];
-            size_t n = mux_send(link_mux(f.ends[0].link), id, slice_of(zeros, sizeof(zeros)));
-            CHECK(n == 0 || n == sizeof(zeros));
-        }
-        lf_run(&f, 0);
-        f.hosts[after % 2].mem.fail_after = UINT64_MAX;
-        for (int i = 0; i < 2; i++) {
-            link_on_eof(f.ends[i].link, f.now_us, IPX_END);
-            lf_drain(&f, i);
-            CHECK_EQ(f.ends[i].n_down, 1);
-        }
-        f.is_leaving = false;
-        lf_done(&f);
-    }
-}
-
-TEST(node_link, an_idle_link_is_small)
-{
-    up(20);
-    for (int i = 0; i < 2; i++) {
-        size_t chains = f.hosts[i].mem.used;
-        link_free(f.ends[i].link);
-        f.ends[i].link = NULL;
-        CHECK(chains - f.hosts[i].mem.used <= 8192);
-    }
     lf_done(&f);
 }

@@ -1,73 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/harness.h"
+#include "tests/mux_fixture.h"
 
-#include "base/rng.h"
-#include "node/mux.h"
-#include "node/mux_core.h"
-
-/* Two muxes and the pipes between them */
-
-#define PIPE_MAX (4u << 20)
-#define OUT_MAX 65536
-
-struct pipe {
-    uint8_t *bytes;
-    size_t len;
-};
-
-struct end {
-    struct mux *mux;
-    struct pipe in; /* sent by the other end, not yet delivered */
-};
-
-struct pair {
-    struct mem mem;
-    struct rng rng;
-    uint64_t now_us;
-    struct end ends[2];
-};
-
-static void pair_init(struct pair *p, uint64_t seed)
-{
-    mem_init(&p->mem, SIZE_MAX);
-    rng_init_int(&p->rng, seed);
-    p->now_us = 1000000;
-    for (int i = 0; i < 2; i++) {
-        struct mux_config config = {.role = i == 0 ? MUX_DIALLER : MUX_ACCEPTOR, .mem = &p->mem};
-        CHECK_OK(mux_new(&config, &p->ends[i].mux));
-        p->ends[i].in = (struct pipe){.bytes = malloc(PIPE_MAX)};
-    }
-}
-
-static void pair_done(struct pair *p)
-{
-    for (int i = 0; i < 2; i++) {
-        mux_free(p->ends[i].mux);
-        free(p->ends[i].in.bytes);
-    }
-    CHECK_EQ(p->mem.used, 0);
-}
-
-/* Moves what end `i` has to say to the other end's pipe. */
-static size_t pair_pull(struct pair *p, int i, size_t max)
-{
-    struct pipe *pipe = &p->ends[1 - i].in;
-    CHECK(pipe->len + max <= PIPE_MAX);
-    size_t n = mux_output(p->ends[i].mux, p->now_us, pipe->bytes + pipe->len, max);
-    pipe->len += n;
-    return n;
-}
-
-/* The next `n` bytes of the pipe, taken out of it. */
-static struct slice pipe_take(struct pipe *pipe, size_t n)
-{
-    static uint8_t taken[PIPE_MAX];
-    n = IPX_MIN(n, pipe->len);
-    memcpy(taken, pipe->bytes, n);
-    memmove(pipe->bytes, pipe->bytes + n, pipe->len - n);
-    pipe->len -= n;
-    return slice_of(taken, n);
-}
+#include "base/id.h"
 
 /* The naive model: a stream is a counter of bytes in each direction, and byte `at` of what end
  * `from` says on stream `id` is a function of these three. */
@@ -308,4 +242,69 @@ TEST(node_mux, agrees_with_the_naive_model)
     for (uint64_t seed = 1; seed <= 40; seed++) {
         world_run(seed);
     }
+}
+
+/* Bytes */
+
+static void say(struct pair *p, int i, const char *want_hex)
+{
+    char hex[1024];
+    struct pipe *pipe = &p->ends[1 - i].in;
+    pipe->len = 0;
+    (void)pair_pull(p, i, 4096);
+    CHECK(pipe->len * 2 < sizeof(hex));
+    hex_encode(slice_of(pipe->bytes, pipe->len), hex);
+    CHECK_STR(hex, want_hex);
+}
+
+TEST(node_mux, golden_bytes_of_each_frame)
+{
+    struct pair p;
+    uint32_t id;
+    pair_init(&p, 1);
+    struct mux *a = p.ends[0].mux, *b = p.ends[1].mux;
+    CHECK_OK(mux_open(a, 0x0203, MUX_CLASS_RESULT, 7, &id));
+    CHECK_EQ(id, 1);
+    CHECK_EQ(mux_send(a, id, slice_text("hello")), 5);
+    say(&p, 0,
+        "0800000600000000000200000400"     /* SETTINGS 2 = 1,024 */
+        "01000008000000010203030000100000" /* OPEN 1: protocol, class 3, 1 MiB */
+        "020000050000000168656c6c6f");     /* DATA */
+    struct mux_event e = expect(&p, 1, MUX_EVENT_OPENED);
+    CHECK_EQ(e.protocol, 0x0203);
+    CHECK_EQ(e.class, MUX_CLASS_RESULT);
+    e = expect(&p, 1, MUX_EVENT_DATA);
+    CHECK(slice_equal(e.data, slice_text("hello")));
+    mux_consume(b, 1, 5);
+    expect_nothing(&p, 1);
+    say(&p, 1,
+        "0800000600000000000200000400"
+        "030100040000000100000000"); /* WINDOW with ACK: the OPEN is taken */
+    expect_nothing(&p, 0);
+    mux_finish(a, id);
+    say(&p, 0, "0400000000000001"); /* FIN */
+    (void)expect(&p, 1, MUX_EVENT_FINISHED);
+    mux_reset(b, 1, IPX_STALE);
+    say(&p, 1, "05000004000000010000000a"); /* RESET, 10 = STALE */
+    e = expect(&p, 0, MUX_EVENT_RESET);
+    CHECK_EQ(e.code, IPX_STALE);
+    CHECK_EQ(e.cookie, 7);
+    mux_ping(a);
+    say(&p, 0, "06000008000000000000000000000001"); /* PING */
+    p.now_us += 1234;
+    expect_nothing(&p, 1);
+    say(&p, 1, "06010008000000000000000000000001"); /* its answer */
+    p.now_us += 1000;
+    e = expect(&p, 0, MUX_EVENT_PONG);
+    CHECK_EQ(e.rtt_us, 2234);
+    mux_goaway(b, IPX_BUSY);
+    say(&p, 1, "07000008000000000000000100000017"); /* GOAWAY after stream 1, 23 = BUSY */
+    e = expect(&p, 0, MUX_EVENT_GOAWAY);
+    CHECK_EQ(e.code, IPX_BUSY);
+    uint8_t farewell[MUX_FAREWELL_LEN], want[MUX_FAREWELL_LEN];
+    mux_farewell(b, IPX_BUSY, farewell);
+    size_t len;
+    CHECK_OK(hex_decode(slice_text("07000008000000000000000100000017"), want, sizeof(want), &len));
+    CHECK_MEM(farewell, want, sizeof(want));
+    pair_done(&p);
 }
