@@ -190,7 +190,7 @@ static bool round_trip(double x, const struct unit *u, int precision, struct spe
             digits[len++] = *p;
         }
     }
-    int exponent = (int)strtol(p + 1, NULL, 10) - (int)len + 1 - u->decimal;
+    int exponent = (int)strtod(p + 1, NULL) - (int)len + 1 - u->decimal;
     while (len > 1 && digits[len - 1] == '0') {
         len--;
         exponent++;

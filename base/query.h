@@ -84,7 +84,7 @@ struct query_result query_clause_eval(const struct query *q, size_t clause,
 struct query_miss {
     struct slice name; /* the label, with a leading dot for fields */
     struct label_value have, want;
-    struct slice op; /* ">=" .. */
+    struct slice op; /* as if the label stood left: `8 <= n` gives >= */
     double distance; /* |have - want| in base units; smaller is nearer */
 };
 bool query_clause_miss(const struct query *q, size_t clause, const struct query_env *env,

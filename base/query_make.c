@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From the parser's buffers to a query in one block of memory. */
-#include "base/query_parse.h"
+#include "base/query_parser.h"
 
 /* The parts joined by the topmost `and`s, leftmost first. */
 static uint16_t find_parts(const struct parse *p, struct query_clause *parts)

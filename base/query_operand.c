@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where the parser wants an operand: literals, names, brackets and what stands before them. */
-#include "base/query_parse.h"
+#include "base/query_parser.h"
 
 static bool take_const(struct parse *p, const struct label_value *v, size_t start)
 {

@@ -3,7 +3,7 @@
  * From source text to postfix (language.md section 3) with an explicit stack of open operators:
  * operators wait there until one that binds less strongly, or a bracket, closes them.
  */
-#include "base/query_parse.h"
+#include "base/query_parser.h"
 
 struct word_op {
     const char *text;

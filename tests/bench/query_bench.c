@@ -9,7 +9,7 @@
 #include "base/query.h"
 
 #define N_ADS 10000
-#define N_ROUNDS 20
+#define N_ROUNDS 200
 
 static const char ad_format[] =
     "ad.kind=\"node\"\n"

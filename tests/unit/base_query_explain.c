@@ -124,10 +124,13 @@ TEST(base_query_explain, clauses)
     query_unref(q);
 
     /* 40 clauses: the last of the 32 stands for nine */
-    char source[512] = "n == 5";
+    char source[512];
+    struct writer w = writer_of(source, sizeof(source) - 1);
+    writer_bytes(&w, slice_text("n == 5"));
     for (int i = 1; i < 40; i++) {
-        strcat(source, i == 38 ? " and f" : " and t");
+        writer_bytes(&w, slice_text(i == 38 ? " and f" : " and t"));
     }
+    source[w.len] = 0;
     q = compiled(source, &mem);
     CHECK_EQ(query_n_clauses(q), QUERY_CLAUSES_MAX);
     CHECK_EQ(query_clause_eval(q, 30, &env).truth, QUERY_TRUE);
@@ -180,21 +183,21 @@ TEST(base_query_explain, misses)
 
 static void join_name(void *user, struct slice name, bool is_field)
 {
-    char *text = user;
-    strcat(text, is_field ? " ." : " ");
-    strncat(text, (const char *)name.data, name.len);
+    writer_bytes(user, slice_text(is_field ? " ." : " "));
+    writer_bytes(user, name);
 }
 
 TEST(base_query_explain, names)
 {
+    static const char source[] = "lab == astro and any gpu (.mem > n and has(.cc)) or has(x.y)";
     struct mem mem;
     mem_init(&mem, SIZE_MAX);
-    struct query *q =
-        compiled("lab == astro and any gpu (.mem > n and has(.cc)) or has(x.y)", &mem);
-    char text[128] = "";
-    query_names(q, join_name, text);
-    CHECK_STR(text, " lab astro .mem n .cc x.y");
-    check_slice(query_source(q), "lab == astro and any gpu (.mem > n and has(.cc)) or has(x.y)");
+    struct query *q = compiled(source, &mem);
+    uint8_t text[128];
+    struct writer w = writer_of(text, sizeof(text));
+    query_names(q, join_name, &w);
+    check_slice(writer_slice(&w), " lab astro .mem n .cc x.y");
+    check_slice(query_source(q), source);
     query_unref(q);
     CHECK_EQ(mem.used, 0);
 }
