@@ -82,8 +82,12 @@ void addr_to_sockaddr(const struct addr *a, struct sockaddr_storage *ret);
 void addr_from_sockaddr(const struct sockaddr *sa, struct addr *ret);
 
 /* uv_exec.c: the spawner and the store. */
-IPX_MUST_USE enum ipx_err shell_exec_new(struct shell *s, int spawner_fd, int spawner_pid,
+struct spawner;
+/* Takes over the spawner (os_spawner.h). */
+IPX_MUST_USE enum ipx_err shell_exec_new(struct shell *s, const struct spawner *spawner,
                                          struct shell_exec **ret);
+/* Ends all attempts and the spawner; before shell_done(), which closes the handles. */
+void shell_exec_stop(struct shell_exec *x);
 void shell_exec_act(struct shell_exec *x, const struct exec_action *action);
-void shell_exec_free(struct shell_exec *x);
+void shell_exec_free(struct shell_exec *x); /* after shell_done() */
 bool shell_is_below_spawner(const struct shell_exec *x, uint32_t pid);
