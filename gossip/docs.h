@@ -14,8 +14,8 @@
 #define GOSSIP_DOCS_MAX 4096
 #define GOSSIP_DOCS_STEP 8
 #define GOSSIP_DOC_LIFE_US (365 * 24 * 3600 * US_PER_S)
-#define GOSSIP_DOC_BURST 64 /* new ones that one sender may bring at once, then one a */
-#define GOSSIP_DOC_REFILL_US (50 * US_PER_MS)
+#define GOSSIP_DOC_BURST 256 /* new ones handed out at once, then one each 20 ms */
+#define GOSSIP_DOC_REFILL_US (20 * US_PER_MS)
 
 enum gossip_doc_kind { GOSSIP_DOC_REDEMPTION = 1, GOSSIP_DOC_REVOCATION = 2 };
 

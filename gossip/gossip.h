@@ -56,7 +56,9 @@ struct gossip {
     struct gossip_members members;
     struct gossip_spread spread;
     struct gossip_target targets[GOSSIP_SPREAD_FANOUT];
-    uint64_t round_us; /* the last round of spreading */
+    uint64_t round_us; /* the last round of spreading; 0: none yet */
+    uint16_t present_target;
+    bool is_round_new;
     struct gossip_prober prober;
     struct gossip_pending pending;
     struct gossip_sync sync;
@@ -74,7 +76,8 @@ struct gossip {
     struct gossip_vitals vitals_told; /* own, as spread last */
     uint64_t vitals_told_us;
     struct gossip_boot clone; /* a higher boot of our own key */
-    bool has_clone;
+    bool has_clone, is_clone_news;
+    uint64_t suspect_next_us; /* the first suspicion that ends */
     uint32_t n_news; /* members with something for poll */
 };
 
@@ -179,7 +182,7 @@ uint32_t gossip_n_live(const struct gossip *g); /* self included */
 struct slice gossip_get_doc(const struct gossip *g, const struct node_id *id);
 struct slice gossip_get_chain(const struct gossip *g, const struct node_id *id);
 /* "lab/name", or "lab/name-xxxx" where an earlier admitted live member has the same. */
-#define GOSSIP_NAME_SIZE (CERT_LAB_MAX + 1 + CERT_NAME_MAX + 5 + 1)
+#define GOSSIP_NAME_SIZE (CERT_LAB_MAX + 1 + CERT_SHOWN_SIZE)
 void gossip_display_name(const struct gossip *g, const struct gossip_member *m,
                          char out[static GOSSIP_NAME_SIZE]);
 void gossip_check(const struct gossip *g);
@@ -192,3 +195,6 @@ uint16_t gossip_slot_of(const struct gossip *g, const struct node_id *id);
 void gossip_event(struct gossip *g, const char *event, const struct node_id *peer, uint64_t a);
 /* Room for a newcomer: drops the oldest tombstone. False when all are alive. */
 bool gossip_make_room(struct gossip *g);
+void gossip_forget(struct gossip *g, struct gossip_member *m);
+/* The next packet of the present round. */
+bool gossip_spread_poll(struct gossip *g, struct gossip_peer *ret_to, struct slice *ret_body);

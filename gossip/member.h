@@ -89,7 +89,11 @@ struct gossip_member {
     struct gossip_bucket ad_bucket, accuse_bucket;
 };
 
-enum gossip_news { GOSSIP_NEWS_AD = 1, GOSSIP_NEWS_VITALS = 2, GOSSIP_NEWS_FETCH = 4 };
+/* STATE is always set with the others: poll compares `told` with the state. */
+enum gossip_news {
+    GOSSIP_NEWS_STATE = 1, GOSSIP_NEWS_AD = 2, GOSSIP_NEWS_VITALS = 4, GOSSIP_NEWS_FETCH = 8,
+    GOSSIP_NEWS_BOOT = 16 /* restarted: UP is told again */
+};
 #define GOSSIP_TOLD_NONE UINT8_MAX
 
 struct gossip_members {

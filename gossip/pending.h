@@ -28,10 +28,18 @@ struct gossip_pending_alive {
     uint64_t due_us; /* ask again, or give up */
 };
 
+#define GOSSIP_PENDING_REFUSED 8
+#define GOSSIP_PENDING_REFUSED_US (60 * US_PER_S) /* a refused chain is not looked at again */
+
 struct gossip_pending {
     struct gossip_pending_alive *first; /* oldest first */
     uint32_t n;
     uint32_t n_news;
+    struct gossip_refused {
+        struct hash chain_hash;
+        uint64_t until_us;
+    } refused[GOSSIP_PENDING_REFUSED];
+    uint8_t next_refused;
 };
 
 void gossip_pending_done(struct gossip *g);
@@ -44,6 +52,9 @@ void gossip_pending_add(struct gossip *g, uint64_t now_us, const struct gossip_a
 void gossip_pending_chain(struct gossip *g, uint64_t now_us, struct slice chain);
 /* Keeps the ad of a node that is not a member yet. */
 void gossip_pending_ad(struct gossip *g, const struct node_id *id, struct slice item);
+/* The node layer said no. */
+void gossip_pending_refuse(struct gossip *g, uint64_t now_us, struct gossip_pending_alive *p);
+bool gossip_pending_is_refused(const struct gossip *g, uint64_t now_us, const struct hash *chain);
 void gossip_pending_remove(struct gossip *g, struct gossip_pending_alive *p);
 /* Asks `from` for the chains which this input left wanting. */
 void gossip_pending_ask(struct gossip *g, uint64_t now_us, const struct gossip_peer *from);

@@ -37,6 +37,7 @@ struct gossip_probe {
     uint16_t slot;
     uint32_t req_id;
     uint64_t sent_us, due_us;
+    uint16_t witnesses[GOSSIP_PROBE_WITNESSES]; /* n_asked slots */
     struct node_id target;      /* the slot might be another's by now */
     struct gossip_peer origin;  /* RELAY: who asked */
     uint32_t origin_req;
@@ -69,8 +70,13 @@ bool gossip_probe_start(struct gossip *g, uint64_t now_us, struct gossip_member 
                         enum gossip_probe_why why);
 /* Somebody accuses it: with a chance of GOSSIP_PROBE_CONFIRMERS / N we look next. */
 void gossip_probe_hearsay(struct gossip *g, struct gossip_member *m);
+/* One of the dead is said to live, or is no longer in doubt. */
+void gossip_probe_doubt(struct gossip *g, struct gossip_member *m);
+void gossip_probe_undoubt(struct gossip *g, struct gossip_member *m);
 void gossip_probe_tick(struct gossip *g, uint64_t now_us);
 uint64_t gossip_probe_deadline(const struct gossip *g);
+/* Ends or escalates what timed out. */
+void gossip_probe_expire(struct gossip *g, uint64_t now_us);
 void gossip_probe_health(struct gossip *g, int change);
 uint64_t gossip_probe_timeout_us(const struct gossip *g, const struct gossip_member *m);
 void gossip_probe_check(const struct gossip *g);

@@ -94,9 +94,9 @@ void gossip_spread_check(const struct gossip_spread *q)
     for (unsigned c = 0; c < GOSSIP_SPREAD_CLASSES; c++) {
         for (unsigned s = 0; s <= GOSSIP_SPREAD_SENDS_MAX; s++) {
             const struct list *head = &q->lists[c][s];
-            for (const struct list *at = head->next; at != head; at = at->next) {
+            for (struct list *at = head->next; at != head; at = at->next) {
                 const struct gossip_spread_item *i =
-                    CONTAINER_OF(at, const struct gossip_spread_item, link);
+                    CONTAINER_OF(at, struct gossip_spread_item, link);
                 assert(i->class_ == c && i->sends == s);
                 assert(at->next->prev == at);
                 n++;

@@ -22,11 +22,11 @@ struct gossip;
 #define GOSSIP_SYNC_DIFFS_MAX 8      /* packets of versions an exchange */
 #define GOSSIP_SYNC_JOBS 4           /* exchanges that we answer at once */
 #define GOSSIP_SYNC_ASKED 4          /* exchanges of ours whose answer may still come */
-#define GOSSIP_SYNC_PEERS 16         /* receivers of pushes at once */
+#define GOSSIP_SYNC_PEERS 64         /* receivers of pushes at once */
 #define GOSSIP_SYNC_PUSHES_STEP 32    /* first size of the list of pushes; it doubles up to */
-#define GOSSIP_SYNC_PUSHES_MAX 512   /* members and documents waiting to be pushed */
-#define GOSSIP_SYNC_PUSH_BURST 64    /* packets, then one each */
-#define GOSSIP_SYNC_PUSH_REFILL_US (2 * US_PER_MS)
+#define GOSSIP_SYNC_PUSHES_MAX 1024  /* members and documents waiting to be pushed */
+#define GOSSIP_SYNC_PUSH_BURST 128   /* packets, then one each */
+#define GOSSIP_SYNC_PUSH_REFILL_US US_PER_MS
 
 struct gossip_diff_job {
     struct gossip_peer to;
@@ -53,7 +53,6 @@ struct gossip_sync {
     uint8_t n_follows;  /* follow-ups to do */
     uint8_t n_follow;   /* which successor is next */
     uint8_t n_quick;
-    bool has_differed;
     uint64_t last_us;   /* the last was sent */
     struct gossip_asked {
         struct node_id id;
@@ -82,6 +81,11 @@ void gossip_sync_recv_pull(struct gossip *g, const struct gossip_peer *from,
 /* Queues what `want` says of a member for a peer; drops it when full. */
 void gossip_sync_push(struct gossip *g, const struct gossip_peer *to, uint16_t slot,
                       unsigned want);
+void gossip_sync_push_doc(struct gossip *g, const struct gossip_peer *to, uint64_t prefix);
+/* Queues the list of versions in the buckets of `mask`. */
+void gossip_sync_answer(struct gossip *g, const struct gossip_peer *to, uint32_t req_id,
+                        uint64_t mask, bool is_docs);
+void gossip_version_of(const struct gossip_member *m, struct gossip_version *ret);
 /* The slot is about to be freed. */
 void gossip_sync_forget(struct gossip *g, uint16_t slot);
 /* Writes the next waiting DIFF or push. */
@@ -92,4 +96,6 @@ void gossip_sync_tick(struct gossip *g, uint64_t now_us, bool is_slow);
 uint64_t gossip_sync_deadline(const struct gossip *g);
 void gossip_sync_digest(const struct gossip *g, const uint8_t salt[static GOSSIP_SALT_LEN],
                         uint8_t ret[static GOSSIP_DIGEST_LEN]);
+void gossip_sync_doc_digest(const struct gossip *g, const uint8_t salt[static GOSSIP_SALT_LEN],
+                            uint8_t ret[static GOSSIP_DOC_DIGEST_LEN]);
 void gossip_sync_check(const struct gossip *g);

@@ -10,7 +10,9 @@
 #include "base/slice.h"
 
 struct gossip;
+struct gossip_item;
 struct gossip_member;
+struct gossip_peer;
 
 #define GOSSIP_VITALS_LEN 24
 #define GOSSIP_VITALS_GPUS 4
@@ -49,6 +51,9 @@ void gossip_vitals_set(struct gossip *g, uint64_t now_us, const struct gossip_vi
 /* Those of a member, from a packet of itself or from a signed item that was checked. */
 void gossip_vitals_hear(struct gossip *g, uint64_t now_us, struct gossip_member *m,
                         const struct gossip_vitals *v);
+/* A signed item of anybody: newer ones are kept and passed on. */
+void gossip_vitals_item(struct gossip *g, uint64_t now_us, const struct gossip_item *item,
+                        const struct gossip_peer *from);
 /* Signs and queues the own vitals if they moved and the budget allows; called on probe ticks. */
 void gossip_vitals_tick(struct gossip *g, uint64_t now_us);
 /* When an edge waits to be told: that time, else NEVER_US. */

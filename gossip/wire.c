@@ -190,12 +190,14 @@ static bool decode_probe(enum gossip_type type, struct cbor_reader *r, struct go
 
 static void encode_digest(const struct gossip_msg *m, struct writer *w)
 {
-    assert(m->digest.len == GOSSIP_DIGEST_LEN);
-    cbor_put_map(w, 2);
+    assert(m->digest.len == GOSSIP_DIGEST_LEN && m->doc_digest.len == GOSSIP_DOC_DIGEST_LEN);
+    cbor_put_map(w, 3);
     cbor_put_u64(w, 2);
     cbor_put_bytes(w, slice_of(m->salt, sizeof(m->salt)));
     cbor_put_u64(w, 4);
     cbor_put_bytes(w, m->digest);
+    cbor_put_u64(w, 6);
+    cbor_put_bytes(w, m->doc_digest);
 }
 
 static bool decode_digest(struct cbor_reader *r, struct gossip_msg *m)
@@ -209,11 +211,14 @@ static bool decode_digest(struct cbor_reader *r, struct gossip_msg *m)
             has_salt = true;
         } else if (key == 4) {
             m->digest = cbor_bytes(r, GOSSIP_DIGEST_LEN);
+        } else if (key == 6) {
+            m->doc_digest = cbor_bytes(r, GOSSIP_DOC_DIGEST_LEN);
         } else {
             cbor_skip_unknown(r, key);
         }
     }
-    return has_salt && m->digest.len == GOSSIP_DIGEST_LEN;
+    return has_salt && m->digest.len == GOSSIP_DIGEST_LEN &&
+           m->doc_digest.len == GOSSIP_DOC_DIGEST_LEN;
 }
 
 /* --- 38 DIFF --- */

@@ -27,9 +27,12 @@ enum gossip_type {
 #define GOSSIP_AD_MAX 4096       /* content of an ad */
 #define GOSSIP_BUCKETS 64        /* of the digest, by the first six bits of a key */
 #define GOSSIP_DIGEST_LEN (GOSSIP_BUCKETS * 8)
+#define GOSSIP_DOC_BUCKETS 8     /* of documents, by the first three bits of a key */
+#define GOSSIP_DOC_DIGEST_LEN (GOSSIP_DOC_BUCKETS * 8)
 #define GOSSIP_SALT_LEN 16
-#define GOSSIP_DIFF_ENTRY_LEN 41 /* struct gossip_version */
+#define GOSSIP_DIFF_ENTRY_LEN 40 /* struct gossip_version */
 #define GOSSIP_DIFF_ENTRIES_MAX 25
+#define GOSSIP_DIFF_DOCS_MAX 125 /* entries of 8 bytes */
 #define GOSSIP_PULL_ENTRY_LEN 9
 #define GOSSIP_PULLS_MAX 64
 
@@ -114,7 +117,6 @@ struct gossip_version {
     uint64_t prefix; /* first eight bytes of the key, big-endian */
     struct gossip_boot boot;
     uint32_t incarnation;
-    bool is_left;
     struct gossip_boot ad_boot;
     uint32_t ad_version; /* 0: no ad */
 };
@@ -135,7 +137,8 @@ struct gossip_msg {
     struct node_id target;         /* PING_REQ */
     uint8_t salt[GOSSIP_SALT_LEN]; /* DIGEST */
     struct slice digest;           /* DIGEST: GOSSIP_DIGEST_LEN bytes */
-    bool is_docs;                  /* DIFF: entries are documents, not members */
+    struct slice doc_digest;       /* DIGEST: GOSSIP_DOC_DIGEST_LEN bytes */
+    bool is_docs;                  /* DIFF: mask and entries are of documents, not members */
     uint64_t mask;                 /* DIFF: bit b: bucket b differs; 0: all the same */
     uint64_t low, high;            /* DIFF: prefixes in masked buckets covered here, inclusive */
     struct slice entries;          /* DIFF: versions or 8-byte prefixes; PULL: prefix and wants */

@@ -282,7 +282,6 @@ void gossip_version_put(struct writer *w, const struct gossip_version *v)
     writer_u32(w, v->boot.generation);
     writer_u64(w, v->boot.nonce);
     writer_u32(w, v->incarnation);
-    writer_u8(w, v->is_left ? 1 : 0);
     writer_u32(w, v->ad_boot.generation);
     writer_u64(w, v->ad_boot.nonce);
     writer_u32(w, v->ad_version);
@@ -294,7 +293,6 @@ void gossip_version_read(struct reader *r, struct gossip_version *ret)
     ret->boot.generation = reader_u32(r);
     ret->boot.nonce = reader_u64(r);
     ret->incarnation = reader_u32(r);
-    ret->is_left = (reader_u8(r) & 1) != 0;
     ret->ad_boot.generation = reader_u32(r);
     ret->ad_boot.nonce = reader_u64(r);
     ret->ad_version = reader_u32(r);

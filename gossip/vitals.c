@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gossip/gossip.h"
+
+void gossip_vitals_encode(const struct gossip_vitals *v, uint8_t out[static GOSSIP_VITALS_LEN])
+{
+    struct writer w = writer_of(out, GOSSIP_VITALS_LEN);
+    writer_u16(&w, v->free_slots);
+    writer_u16(&w, v->free_cores);
+    writer_u16(&w, v->load_permille);
+    writer_u8(&w, v->flags);
+    writer_u8(&w, 0);
+    writer_u32(&w, v->mem_free_mib);
+    writer_u32(&w, v->queue_wait_ms);
+    writer_bytes(&w, slice_of(v->gpu_free, sizeof(v->gpu_free)));
+    writer_u32(&w, v->epoch);
+    assert(!w.failed && w.len == GOSSIP_VITALS_LEN);
+}
+
+void gossip_vitals_decode(const uint8_t in[static GOSSIP_VITALS_LEN], struct gossip_vitals *ret)
+{
+    struct reader r = reader_of(slice_of(in, GOSSIP_VITALS_LEN));
+    ret->free_slots = reader_u16(&r);
+    ret->free_cores = reader_u16(&r);
+    ret->load_permille = reader_u16(&r);
+    ret->flags = reader_u8(&r);
+    (void)reader_u8(&r); /* spare */
+    ret->mem_free_mib = reader_u32(&r);
+    ret->queue_wait_ms = reader_u32(&r);
+    reader_copy(&r, ret->gpu_free, sizeof(ret->gpu_free));
+    ret->epoch = reader_u32(&r);
+    assert(reader_done(&r));
+}
+
+static unsigned log2_step(uint64_t v)
+{
+    unsigned step = 0;
+    while (v > 0) {
+        step++;
+        v >>= 1;
+    }
+    return step;
+}
+
+static unsigned step_distance(uint64_t a, uint64_t b)
+{
+    unsigned sa = log2_step(a);
+    unsigned sb = log2_step(b);
+    unsigned d = sa > sb ? sa - sb : sb - sa;
+    bool is_edge = (a == 0) != (b == 0) || d >= 2;
+    return is_edge ? 2 : d;
+}
+
+unsigned gossip_vitals_distance(const struct gossip_vitals *a, const struct gossip_vitals *b)
+{
+    unsigned d = a->flags != b->flags ? 2 : 0;
+    d = IPX_MAX(d, step_distance(a->free_slots, b->free_slots));
+    d = IPX_MAX(d, step_distance(a->free_cores, b->free_cores));
+    d = IPX_MAX(d, step_distance(a->queue_wait_ms, b->queue_wait_ms));
+    /* load and memory never rest: in tenths of all cores and in log2 steps they do, and neither
+     * of them makes a slot free */
+    unsigned load = a->load_permille / 100 != b->load_permille / 100 ? 1 : 0;
+    unsigned memory = log2_step(a->mem_free_mib) != log2_step(b->mem_free_mib) ? 1 : 0;
+    d = IPX_MAX(d, IPX_MAX(load, memory));
+    for (unsigned i = 0; i < GOSSIP_VITALS_GPUS; i++) {
+        unsigned ga = a->gpu_free[i];
+        unsigned gb = b->gpu_free[i];
+        unsigned gpu = ga > gb ? ga - gb : gb - ga;
+        d = IPX_MAX(d, IPX_MIN(gpu, 2U));
+    }
+    return d;
+}
+
+/* A quarter of the budget is for edges: they wait half a second instead of the whole interval. */
+static uint64_t vitals_interval_us(const struct gossip *g)
+{
+    uint64_t share_us = gossip_members_live(&g->members) * US_PER_S / GOSSIP_VITALS_RATE;
+    return IPX_MAX(share_us, GOSSIP_VITALS_INTERVAL_US);
+}
+
+static uint64_t vitals_edge_us(const struct gossip *g)
+{
+    return IPX_MAX(vitals_interval_us(g) / 4, GOSSIP_VITALS_EDGE_US);
+}
+
+void gossip_vitals_set(struct gossip *g, uint64_t now_us, const struct gossip_vitals *v)
+{
+    struct gossip_vitals *own = &g->self->vitals;
+    uint32_t epoch = own->epoch;
+    bool is_same = gossip_vitals_distance(own, v) == 0 && g->self->vitals_us != 0;
+    *own = *v;
+    own->epoch = is_same ? epoch : epoch + 1;
+    g->self->vitals_us = now_us + 1; /* 0 means never */
+}
+
+void gossip_vitals_hear(struct gossip *g, uint64_t now_us, struct gossip_member *m,
+                        const struct gossip_vitals *v)
+{
+    if (m->vitals_us != 0 && v->epoch < m->vitals.epoch) {
+        return; /* older than what is known of this boot */
+    }
+    bool is_news = m->vitals_us == 0 || memcmp(&m->vitals, v, sizeof(*v)) != 0;
+    m->vitals = *v;
+    m->vitals_us = now_us + 1;
+    if (is_news) {
+        gossip_news(g, m, GOSSIP_NEWS_VITALS);
+    }
+}
+
+static void vitals_publish(struct gossip *g, uint64_t now_us)
+{
+    uint8_t body[160];
+    uint8_t item[256];
+    struct gossip_member *self = g->self;
+    struct gossip_vitals_note note = {
+        .pk = self->facts.id, .boot = self->boot, .vitals = self->vitals};
+    struct writer w = writer_of(body, sizeof(body));
+    gossip_vitals_note_encode(&note, &w);
+    struct writer out = writer_of(item, sizeof(item));
+    gossip_item_sign(&out, GOSSIP_KIND_VITALS, g->key, &g->mesh, writer_slice(&w), SLICE_EMPTY);
+    assert(!w.failed && !out.failed);
+    if (gossip_bytes_set(g->mem, &self->vitals_item, writer_slice(&out)) == IPX_OK) {
+        g->vitals_told = self->vitals;
+        g->vitals_told_us = now_us + 1;
+        gossip_spread_put(&g->spread, &self->spread_vitals, GOSSIP_SPREAD_VITALS, GOSSIP_NO_SLOT);
+    }
+}
+
+static uint64_t vitals_due_us(const struct gossip *g)
+{
+    if (g->self->vitals_us == 0 || g->members.n < 2) {
+        return NEVER_US;
+    }
+    if (g->vitals_told_us == 0) {
+        return 0;
+    }
+    unsigned d = gossip_vitals_distance(&g->vitals_told, &g->self->vitals);
+    return d == 0 ? NEVER_US
+                  : g->vitals_told_us + (d >= 2 ? vitals_edge_us(g) : vitals_interval_us(g));
+}
+
+void gossip_vitals_tick(struct gossip *g, uint64_t now_us)
+{
+    if (vitals_due_us(g) <= now_us) {
+        vitals_publish(g, now_us);
+    }
+}
+
+uint64_t gossip_vitals_deadline(const struct gossip *g)
+{
+    /* what is no edge waits for the next probe tick */
+    unsigned d = gossip_vitals_distance(&g->vitals_told, &g->self->vitals);
+    return d >= 2 ? vitals_due_us(g) : NEVER_US;
+}
+
+void gossip_vitals_item(struct gossip *g, uint64_t now_us, const struct gossip_item *item,
+                        const struct gossip_peer *from)
+{
+    struct gossip_vitals_note note;
+    if (gossip_vitals_note_decode(item->body, &note) != IPX_OK) {
+        g->stats.n_malformed++;
+        return;
+    }
+    struct gossip_member *m = gossip_members_find(&g->members, &note.pk);
+    if (m == NULL || m == g->self || gossip_boot_compare(&m->boot, &note.boot) != 0) {
+        return;
+    }
+    struct gossip_vitals_note held;
+    struct gossip_item old = {0};
+    if (m->vitals_item.len > 0) {
+        struct cbor_reader r = cbor_reader_of(gossip_bytes_slice(&m->vitals_item));
+        gossip_item_read(&r, &old);
+        if (gossip_vitals_note_decode(old.body, &held) == IPX_OK &&
+            held.vitals.epoch >= note.vitals.epoch) {
+            return;
+        }
+    }
+    if (!gossip_item_verify(item, &note.pk, &g->mesh)) {
+        g->stats.n_refused++;
+        return;
+    }
+    if (gossip_bytes_set(g->mem, &m->vitals_item, item->raw) == IPX_OK) {
+        gossip_spread_put(&g->spread, &m->spread_vitals, GOSSIP_SPREAD_VITALS,
+                          gossip_slot_of(g, &from->id));
+        gossip_vitals_hear(g, now_us, m, &note.vitals);
+    }
+}
