@@ -35,7 +35,7 @@
 #define PATH_RETRY_US (500 * US_PER_MS)
 #define PATH_PAUSE_US (2 * US_PER_S)  /* between two switches */
 #define SILENT_PING_US (3 * US_PER_S) /* sent, and nothing came back: is it there? */
-#define SILENT_DIAL_US (6 * US_PER_S) /* it may have restarted: a new handshake */
+#define SILENT_DIAL_US (3 * US_PER_S) /* no PONG: it may have restarted; a new handshake */
 #define SILENT_AGAIN_US (10 * US_PER_S)
 #define COOKIE_LIFE_US (120 * US_PER_S)
 #define MUTE_US (300 * US_PER_S)
@@ -143,12 +143,12 @@ struct session_peer {
     uint16_t n_waiting, waiting_bytes;
     bool is_by_ticket; /* opened with our ticket */
     bool must_confirm; /* say something, even if there is nothing to say */
-    bool was_pinged;   /* because it was silent */
     uint8_t over_seconds;
     uint32_t n_second;
     uint64_t second_us, muted_until_us;
     uint64_t srtt_us, rttvar_us;
-    uint64_t since_us, heard_us, silent_since_us, last_dial_us, prev_until_us, switched_us;
+    uint64_t since_us, heard_us, silent_since_us, pinged_us, last_dial_us, prev_until_us,
+        switched_us;
     uint64_t bytes_in, bytes_out;
     struct session_ask *asks; /* PINGS_MAX of them, or NULL */
     struct bucket bucket;

@@ -54,9 +54,9 @@ static void silence_watch(struct session_plane *p, struct session_peer *peer)
         peer->silent_since_us = IPX_MAX(p->now_us, 1);
         return;
     }
-    uint64_t silent_us = p->now_us - peer->silent_since_us;
+    bool is_lost = peer->pinged_us != 0 && p->now_us - peer->pinged_us >= SILENT_DIAL_US;
     bool may_dial = peer->dial == NULL && p->now_us - peer->last_dial_us >= SILENT_AGAIN_US;
-    if (silent_us >= SILENT_DIAL_US && may_dial && !peer->is_by_ticket) {
+    if (is_lost && may_dial && !peer->is_by_ticket) {
         err_ignore(session_dial_start(p, peer, &peer->addr), "the next packet tries again");
         session_peer_settle(p, peer); /* alive: it has a key */
     }
@@ -74,7 +74,7 @@ static void silence_ping(struct session_peer *peer, uint64_t now_us)
 {
     struct session_plain *plain = peer->plain;
     bool is_silent = peer->silent_since_us != 0 && now_us - peer->silent_since_us >= SILENT_PING_US;
-    if (plain == NULL || !is_silent || peer->was_pinged) {
+    if (plain == NULL || !is_silent || peer->pinged_us != 0) {
         return;
     }
     uint8_t body[SESSION_WIRE_SMALL_MAX];
@@ -85,7 +85,7 @@ static void silence_ping(struct session_peer *peer, uint64_t now_us)
     message_put(&w, &(struct handshake_message){.type = SESSION_PING, .body = writer_slice(&b)});
     if (!w.failed) { /* else with the next packet */
         plain->len = w.len;
-        peer->was_pinged = true;
+        peer->pinged_us = now_us;
     }
 }
 
@@ -340,7 +340,7 @@ static void packet_accepted(struct session_plane *p, struct session_peer *peer,
     peer->bytes_in += packet.len;
     peer->heard_us = p->now_us;
     peer->silent_since_us = 0;
-    peer->was_pinged = false;
+    peer->pinged_us = 0;
     list_unlink(&peer->lru);
     list_push_front(&p->up, &peer->lru);
     renew_if_asked(p, peer, packet.data[1]);

@@ -136,7 +136,7 @@ void session_dial_fail(struct session_plane *p, struct session_peer *peer, enum 
     trace_emit(&p->trace, p->now_us, TRACE_SESSION, "failed", &peer->id, (uint64_t)why, 0);
     if (peer->cur != NULL) {
         /* an old key serves on unless the peer is silent or says that it wants us no more */
-        bool is_gone = why != IPX_TIMEOUT || peer->silent_since_us != 0;
+        bool is_gone = why != IPX_TIMEOUT || peer->pinged_us != 0;
         if (is_gone && why != IPX_BUSY) {
             session_peer_down(p, peer, why);
         } else {

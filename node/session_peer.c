@@ -282,7 +282,7 @@ void session_peer_up(struct session_plane *p, struct session_peer *peer,
     }
     peer->heard_us = p->now_us;
     peer->silent_since_us = 0;
-    peer->was_pinged = false;
+    peer->pinged_us = 0;
     trace_emit(&p->trace, p->now_us, TRACE_SESSION, is_first ? "up" : "rekeyed", &peer->id,
                peer->cur->is_dialled, p->n_up);
     if (is_news) {
