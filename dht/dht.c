@@ -189,8 +189,7 @@ void dht_on_heard(struct dht *d, uint64_t now_us, const struct node_id *id)
     (void)dht_table_on_heard(&d->table, now_us, id);
 }
 
-void dht_on_peer_gone(struct dht *d, uint64_t now_us, const struct node_id *id,
-                      enum dht_gone why)
+void dht_on_peer_gone(struct dht *d, uint64_t now_us, const struct node_id *id, enum dht_gone why)
 {
     enter(d, now_us);
     const struct dht_entry *e = dht_table_find(&d->table, id);

@@ -30,9 +30,9 @@ struct dht_config {
     uint8_t nonce[16];               /* placement nonce of our certificate */
     uint8_t seed[32];                /* of the random stream */
     struct mem *mem;
-    const struct trace *trace; /* may be NULL; outlives the object */
-    uint64_t record_seq;       /* last one on disk (dht_save_decode), 0 if none */
-    uint16_t table_capacity;   /* 0: DHT_TABLE_CAPACITY */
+    const struct trace *trace;  /* may be NULL; outlives the object */
+    uint64_t record_seq;        /* last one on disk (dht_save_decode), 0 if none */
+    uint16_t table_capacity;    /* 0: DHT_TABLE_CAPACITY */
     uint32_t store_records_max; /* 0: DHT_STORE_RECORDS_MAX */
     uint8_t want;               /* families that we can reach, DHT_WANT_*; 0: both */
     bool is_client;             /* asks, but wants to be in nobody's table */
@@ -58,7 +58,7 @@ struct dht_answer { /* owed; written when polled */
 struct dht {
     struct dht_config config;
     struct dht_pos self;
-    uint64_t now_us;       /* of the last input */
+    uint64_t now_us;        /* of the last input */
     int64_t wall_offset_ms; /* wall clock less now */
     struct rng rng;
     struct dht_table table;
@@ -101,8 +101,7 @@ void dht_on_unreachable(struct dht *d, uint64_t now_us, const struct node_id *id
 /* A sign of life by other ways (gossip): spares a ping. */
 void dht_on_heard(struct dht *d, uint64_t now_us, const struct node_id *id);
 enum dht_gone { DHT_GONE_DEAD, DHT_GONE_LEFT, DHT_GONE_REVOKED };
-void dht_on_peer_gone(struct dht *d, uint64_t now_us, const struct node_id *id,
-                      enum dht_gone why);
+void dht_on_peer_gone(struct dht *d, uint64_t now_us, const struct node_id *id, enum dht_gone why);
 /* At start and each minute: records end with certificates, which know only the wall clock. */
 void dht_on_clock(struct dht *d, uint64_t now_us, int64_t wall_ms);
 
@@ -147,7 +146,7 @@ struct dht_action {
         } send;
         struct {
             uint32_t handle;
-            enum ipx_err status; /* as in struct lookup_action */
+            enum ipx_err status;           /* as in struct lookup_action */
             const struct dht_found *nodes; /* nearest first; never ourselves */
             size_t n_nodes;
             struct slice record; /* VALUE: best one, signature and key checked; may be empty */

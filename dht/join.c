@@ -207,9 +207,8 @@ static struct dht_pos random_in_bucket(struct dht *d, unsigned bucket)
 static bool refresh(struct dht *d, unsigned bucket)
 {
     struct dht_search *s = NULL;
-    struct dht_search_spec spec = {.use = DHT_USE_BUCKET,
-                                   .mode = LOOKUP_CLOSEST,
-                                   .target = random_in_bucket(d, bucket)};
+    struct dht_search_spec spec = {
+        .use = DHT_USE_BUCKET, .mode = LOOKUP_CLOSEST, .target = random_in_bucket(d, bucket)};
     touch_bucket(d, bucket);
     if (dht_search_start(d, &spec, &s) != IPX_OK) {
         return false; /* its next turn comes */
@@ -354,8 +353,7 @@ uint64_t dht_join_deadline(const struct dht *d)
     if (j->state == DHT_JOIN_ALONE || j->state == DHT_JOIN_FILL) {
         return NEVER_US;
     }
-    if (j->state != DHT_JOIN_MEMBER || is_small(d) ||
-        dht_search_is_running(d, DHT_USE_BUCKET)) {
+    if (j->state != DHT_JOIN_MEMBER || is_small(d) || dht_search_is_running(d, DHT_USE_BUCKET)) {
         return due;
     }
     unsigned deepest = deepest_bucket(d);

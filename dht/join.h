@@ -22,25 +22,25 @@
 #define DHT_AGAIN_US (30 * US_PER_S) /* no room or memory for a search of our own: later */
 
 enum dht_join_state {
-    DHT_JOIN_ALONE,  /* nobody to ask */
-    DHT_JOIN_SEEK,   /* searching our own position */
-    DHT_JOIN_WAIT,   /* nobody answered: until the next try */
-    DHT_JOIN_FILL,   /* in the mesh; refreshing the far buckets once */
+    DHT_JOIN_ALONE, /* nobody to ask */
+    DHT_JOIN_SEEK,  /* searching our own position */
+    DHT_JOIN_WAIT,  /* nobody answered: until the next try */
+    DHT_JOIN_FILL,  /* in the mesh; refreshing the far buckets once */
     DHT_JOIN_MEMBER
 };
 extern const struct sm_table dht_join_table;
 
 struct dht_join {
-    uint8_t state; /* enum dht_join_state */
-    bool is_told;  /* JOINED has been reported since we were last cut off */
-    bool has_news; /* JOINED is to be reported */
-    uint8_t fill_next; /* FILL: bucket to refresh next + 1 */
+    uint8_t state;            /* enum dht_join_state */
+    bool is_told;             /* JOINED has been reported since we were last cut off */
+    bool has_news;            /* JOINED is to be reported */
+    uint8_t fill_next;        /* FILL: bucket to refresh next + 1 */
     struct dht_contact *boot; /* n_boot given ones; owned */
     uint16_t n_boot, next_boot;
     struct dht_contact anchors[DHT_ANCHORS];
     uint8_t n_anchors, next_anchor;
     uint64_t backoff_us;
-    uint64_t due_us;          /* WAIT: next try; MEMBER: refresh of the neighbourhood */
+    uint64_t due_us; /* WAIT: next try; MEMBER: refresh of the neighbourhood */
     uint32_t bucket_due_s[DHT_BUCKETS];
 };
 

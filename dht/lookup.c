@@ -186,8 +186,8 @@ static void fail(struct lookup *l, struct lookup_candidate *c)
     /* Three failed for good and none answered: the rest of its contacts are not asked at all. */
     unsigned n_failed = 0;
     for (size_t i = 0; i < l->n; i++) {
-        n_failed += l->candidates[i].referrer == referrer &&
-                    l->candidates[i].state == LOOKUP_FAILED;
+        n_failed +=
+            l->candidates[i].referrer == referrer && l->candidates[i].state == LOOKUP_FAILED;
     }
     for (size_t i = 0; n_failed >= LOOKUP_LIES_MAX && i < l->n; i++) {
         if (l->candidates[i].referrer == referrer && l->candidates[i].state == LOOKUP_NEW) {
@@ -369,8 +369,8 @@ static bool is_nothing_asked(const struct lookup *l)
 static void end(struct lookup *l, enum ipx_err status)
 {
     uint16_t nearest;
-    bool is_empty = l->config.mode == LOOKUP_VALUE ? l->value_us == 0
-                                                   : lookup_closest(l, &nearest, 1) == 0;
+    bool is_empty =
+        l->config.mode == LOOKUP_VALUE ? l->value_us == 0 : lookup_closest(l, &nearest, 1) == 0;
     l->is_over = true;
     l->status = status == IPX_OK && is_empty ? IPX_NOT_FOUND : status;
 }
@@ -396,8 +396,8 @@ static bool poll_strike(struct lookup *l, struct lookup_action *ret)
         if (l->candidates[i].is_struck) {
             l->candidates[i].is_struck = false;
             l->n_struck--;
-            *ret = (struct lookup_action){.kind = LOOKUP_STRIKE,
-                                          .contact = &l->candidates[i].contact};
+            *ret =
+                (struct lookup_action){.kind = LOOKUP_STRIKE, .contact = &l->candidates[i].contact};
             return true;
         }
     }

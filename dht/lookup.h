@@ -50,19 +50,19 @@ struct lookup_candidate {
     uint16_t referrer; /* candidate that named it; LOOKUP_NONE: a seed */
     uint8_t state;     /* enum lookup_state */
     uint8_t path;
-    uint8_t n_silent;  /* of the contacts it named: stalled or failed */
-    uint8_t n_true;    /* answered */
-    bool has_value;    /* gave the value that is counted */
-    bool is_struck;    /* a strike against it is to be reported */
+    uint8_t n_silent; /* of the contacts it named: stalled or failed */
+    uint8_t n_true;   /* answered */
+    bool has_value;   /* gave the value that is counted */
+    bool is_struck;   /* a strike against it is to be reported */
 };
 
 struct lookup_config {
     struct mesh_id mesh;
-    struct node_id self;   /* never a candidate */
+    struct node_id self; /* never a candidate */
     struct dht_pos target;
     enum lookup_mode mode;
-    uint8_t k, r;          /* width of the closest set; answers that LOCATE needs */
-    uint8_t alpha, paths;  /* slots a path; disjoint paths, 1..8 */
+    uint8_t k, r;         /* width of the closest set; answers that LOCATE needs */
+    uint8_t alpha, paths; /* slots a path; disjoint paths, 1..8 */
 };
 
 struct lookup {

@@ -30,7 +30,8 @@ static size_t nearest_of(const struct lookup *l, bool answered, uint16_t *ret, s
     for (size_t i = 0; i < l->n && n < max; i++) {
         const struct lookup_candidate *c = &l->candidates[l->order[i]];
         if (answered ? c->state == LOOKUP_ANSWERED
-                     : c->state != LOOKUP_FAILED && c->state != LOOKUP_STALLED && c->state != LOOKUP_ANSWERED && is_pos_known(c)) {
+                     : c->state != LOOKUP_FAILED && c->state != LOOKUP_STALLED &&
+                           c->state != LOOKUP_ANSWERED && is_pos_known(c)) {
             ret[n++] = l->order[i];
         }
     }
@@ -61,8 +62,7 @@ void lookup_check(const struct lookup *l)
         assert(!is_pos_known(before) || dht_pos_compare(&l->config.target, &before->pos,
                                                         &l->candidates[l->order[i]].pos) <= 0);
         assert(c->path < l->config.paths);
-        assert(c->referrer == LOOKUP_NONE ||
-               l->candidates[c->referrer].state == LOOKUP_ANSWERED);
+        assert(c->referrer == LOOKUP_NONE || l->candidates[c->referrer].state == LOOKUP_ANSWERED);
         assert(!node_id_equal(&c->contact.id, &l->config.self));
         n_struck += c->is_struck;
         n_asked += c->state != LOOKUP_NEW && c->state != LOOKUP_FAILED;

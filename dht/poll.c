@@ -54,8 +54,8 @@ static bool poll_news(struct dht *d, struct dht_action *ret)
     d->is_first_save_due = false;
     d->saved_us = d->now_us;
     d->saved_changes = d->table.n_changes;
-    *ret = (struct dht_action){.kind = DHT_ACTION_SAVE,
-                               .n_members = dht_table_n_members(&d->table)};
+    *ret =
+        (struct dht_action){.kind = DHT_ACTION_SAVE, .n_members = dht_table_n_members(&d->table)};
     return true;
 }
 
@@ -88,8 +88,8 @@ size_t dht_closest(const struct dht *d, const struct dht_pos *target, struct dht
                    size_t max)
 {
     const struct dht_entry *near[DHT_SIBLINGS];
-    size_t n = dht_table_closest(&d->table, target, DHT_CLOSEST_TELL, near,
-                                 IPX_MIN(max, DHT_SIBLINGS));
+    size_t n =
+        dht_table_closest(&d->table, target, DHT_CLOSEST_TELL, near, IPX_MIN(max, DHT_SIBLINGS));
     for (size_t i = 0; i < n; i++) {
         ret[i] = dht_entry_contact(near[i]);
     }

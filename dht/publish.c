@@ -14,14 +14,12 @@ static const struct sm_state publish_states[] = {
                          SM_TO(DHT_PUBLISH_DUE) | SM_TO(DHT_PUBLISH_SAVING) |
                              SM_TO(DHT_PUBLISH_NOTHING),
                          false},
-    [DHT_PUBLISH_SAVING] = {"saving", SM_TO(DHT_PUBLISH_SEEKING) | SM_TO(DHT_PUBLISH_DUE),
-                            false},
+    [DHT_PUBLISH_SAVING] = {"saving", SM_TO(DHT_PUBLISH_SEEKING) | SM_TO(DHT_PUBLISH_DUE), false},
     [DHT_PUBLISH_SEEKING] = {"seeking",
                              SM_TO(DHT_PUBLISH_STORING) | SM_TO(DHT_PUBLISH_DUE) |
                                  SM_TO(DHT_PUBLISH_NOTHING),
                              false},
-    [DHT_PUBLISH_STORING] = {"storing", SM_TO(DHT_PUBLISH_DUE) | SM_TO(DHT_PUBLISH_NOTHING),
-                             false},
+    [DHT_PUBLISH_STORING] = {"storing", SM_TO(DHT_PUBLISH_DUE) | SM_TO(DHT_PUBLISH_NOTHING), false},
 };
 const struct sm_table dht_publish_table = {"dht publish", publish_states,
                                            ARRAY_LEN(publish_states)};

@@ -135,9 +135,8 @@ static void take_value(struct dht *d, struct dht_search *s, uint16_t tx,
     }
 }
 
-void dht_search_on_reply(struct dht *d, const struct dht_call *call,
-                         const struct cert_facts *facts, const struct addr *from,
-                         const struct dht_wire_msg *m)
+void dht_search_on_reply(struct dht *d, const struct dht_call *call, const struct cert_facts *facts,
+                         const struct addr *from, const struct dht_wire_msg *m)
 {
     struct dht_contact contacts[DHT_CONTACTS_MAX];
     struct dht_search *s = dht_search_find(d, call->handle);
@@ -149,8 +148,7 @@ void dht_search_on_reply(struct dht *d, const struct dht_call *call,
         return;
     }
     size_t n = judge_contacts(d, &facts->id, from, m, contacts);
-    enum ipx_err err =
-        lookup_on_reply(&s->lookup, d->now_us, call->candidate, facts, contacts, n);
+    enum ipx_err err = lookup_on_reply(&s->lookup, d->now_us, call->candidate, facts, contacts, n);
     if (err == IPX_REFUSED) {
         d->stats.n_position_lies++;
         dht_emit(d, "position lie", &facts->id, 0, 0);
@@ -194,8 +192,7 @@ static void note_found(struct dht_search *s)
 }
 
 /* True: the caller is to be told. */
-static bool finish(struct dht *d, struct dht_search *s, enum ipx_err status,
-                   struct dht_action *ret)
+static bool finish(struct dht *d, struct dht_search *s, enum ipx_err status, struct dht_action *ret)
 {
     sm_move(&dht_search_table, &s->state, DHT_SEARCH_OVER);
     s->status = status;
@@ -251,8 +248,7 @@ static bool ask(struct dht *d, struct dht_search *s, const struct lookup_action 
                              .kind = DHT_KIND_NODE,
                              .flags = d->config.is_client ? DHT_FLAG_CLIENT : 0,
                              .want = d->config.want};
-    struct dht_call call = {
-        .to = *to, .handle = s->handle, .candidate = la->tx, .type = m.type};
+    struct dht_call call = {.to = *to, .handle = s->handle, .candidate = la->tx, .type = m.type};
     dht_send_request(d, &m, &call, &la->contact->addr, ret);
     return true;
 }

@@ -62,9 +62,8 @@ struct dht_search *dht_search_find(const struct dht *d, uint32_t handle);
 bool dht_search_is_running(const struct dht *d, enum dht_use use);
 
 /* The peer that a search asked has answered (the call is over); `m` NULL: not to be read. */
-void dht_search_on_reply(struct dht *d, const struct dht_call *call,
-                         const struct cert_facts *facts, const struct addr *from,
-                         const struct dht_wire_msg *m);
+void dht_search_on_reply(struct dht *d, const struct dht_call *call, const struct cert_facts *facts,
+                         const struct addr *from, const struct dht_wire_msg *m);
 void dht_search_on_fail(struct dht *d, const struct dht_call *call);
 void dht_search_tick(struct dht *d);
 bool dht_search_poll(struct dht *d, struct dht_action *ret);

@@ -3,12 +3,12 @@
 
 void dht_store_init(struct dht_store *s, const struct dht_store_config *config)
 {
-    *s = (struct dht_store){
-        .mem = config->mem,
-        .mesh = config->mesh,
-        .self = config->self,
-        .n_max = config->n_max > 0 ? config->n_max : DHT_STORE_RECORDS_MAX,
-        .bytes_max = config->bytes_max > 0 ? config->bytes_max : DHT_STORE_BYTES_MAX};
+    *s = (struct dht_store){.mem = config->mem,
+                            .mesh = config->mesh,
+                            .self = config->self,
+                            .n_max = config->n_max > 0 ? config->n_max : DHT_STORE_RECORDS_MAX,
+                            .bytes_max =
+                                config->bytes_max > 0 ? config->bytes_max : DHT_STORE_BYTES_MAX};
     list_init(&s->records);
 }
 
@@ -111,11 +111,12 @@ static bool make_room(struct dht_store *s, const struct dht_pos *key, size_t siz
 
 static uint64_t expiry(const struct dht_put *put)
 {
-    int64_t left_ms = put->facts->not_after_ms - put->wall_ms;
-    if (left_ms <= 0) {
+    int64_t until_ms = put->facts->not_after_ms;
+    if (until_ms <= put->wall_ms) {
         return 0;
     }
-    uint64_t ttl_ms = IPX_MIN((uint64_t)left_ms, DHT_RECORD_TTL_US / US_PER_MS);
+    uint64_t left_ms = (uint64_t)until_ms - (uint64_t)put->wall_ms;
+    uint64_t ttl_ms = IPX_MIN(left_ms, DHT_RECORD_TTL_US / US_PER_MS);
     return put->now_us + ttl_ms * US_PER_MS;
 }
 

@@ -16,10 +16,10 @@
 #include "base/mem.h"
 #include "dht/wire.h"
 
-#define DHT_STORE_RECORDS_MAX 256             /* 8 a node on average, 32 for an unlucky one */
-#define DHT_STORE_BYTES_MAX (256 * 1024)      /* = that many of the longest, with heads */
+#define DHT_STORE_RECORDS_MAX 256        /* 8 a node on average, 32 for an unlucky one */
+#define DHT_STORE_BYTES_MAX (256 * 1024) /* = that many of the longest, with heads */
 #define DHT_RECORD_TTL_US (2 * 3600 * US_PER_S)
-#define DHT_REPLICAS 8                        /* holders of a record */
+#define DHT_REPLICAS 8 /* holders of a record */
 
 struct dht_held {
     struct list link; /* in the order of arrival */
@@ -53,8 +53,8 @@ void dht_store_done(struct dht_store *s);
 
 struct dht_put {
     uint64_t now_us;
-    int64_t wall_ms;                 /* Unix ms: ends with the certificate */
-    const struct cert_facts *facts;  /* of the session it came by */
+    int64_t wall_ms;                /* Unix ms: ends with the certificate */
+    const struct cert_facts *facts; /* of the session it came by */
     struct slice bytes;
 };
 /* Stores or refuses; `ret_seq` is the seq held afterwards (0: none). Fault: IPX_NO_MEMORY is

@@ -144,8 +144,8 @@ static size_t find_waiting(const struct dht_table *t, unsigned bucket, bool newe
         if (!is_waiting(e) || (bucket < DHT_BUCKETS && e->bucket != bucket)) {
             continue;
         }
-        if (best == t->n || (newest ? e->seen_s > t->entries[best].seen_s
-                                    : e->seen_s < t->entries[best].seen_s)) {
+        if (best == t->n ||
+            (newest ? e->seen_s > t->entries[best].seen_s : e->seen_s < t->entries[best].seen_s)) {
             best = i;
         }
     }
@@ -324,9 +324,7 @@ bool dht_table_on_fail(struct dht_table *t, uint64_t now_us, const struct node_i
     struct dht_entry *e = &t->entries[i];
     unsigned b = e->bucket;
     e->fails = (uint8_t)IPX_MIN(e->fails + 1, DHT_FAILS_MAX);
-    unsigned limit = is_waiting(e)        ? 1
-                     : t->n_waits[b] > 0 ? DHT_FAILS_REPLACED
-                                          : DHT_FAILS_MAX;
+    unsigned limit = is_waiting(e) ? 1 : t->n_waits[b] > 0 ? DHT_FAILS_REPLACED : DHT_FAILS_MAX;
     if (e->fails < limit) {
         if (t->n_waits[b] > 0) { /* somebody waits for this place: ask again at once */
             set_mark(t, e, DHT_ENTRY_PING);

@@ -16,38 +16,38 @@
 #include "base/mem.h"
 #include "dht/wire.h"
 
-#define DHT_K 16                  /* bucket size and width of an answer, overlay 2.1 */
-#define DHT_BUCKETS 64            /* deeper than any mesh: all beyond share the last one */
-#define DHT_SIBLINGS 32           /* nearest peers that are always known */
-#define DHT_REPLACEMENTS 8        /* waiting a bucket */
-#define DHT_TABLE_CAPACITY 384    /* 336 = full buckets at 10^4 nodes, and 48 that wait */
+#define DHT_K 16               /* bucket size and width of an answer, overlay 2.1 */
+#define DHT_BUCKETS 64         /* deeper than any mesh: all beyond share the last one */
+#define DHT_SIBLINGS 32        /* nearest peers that are always known */
+#define DHT_REPLACEMENTS 8     /* waiting a bucket */
+#define DHT_TABLE_CAPACITY 384 /* 336 = full buckets at 10^4 nodes, and 48 that wait */
 #define DHT_STALE_US (15 * 60 * US_PER_S)
-#define DHT_FAILS_REPLACED 2      /* failures in a row with a replacement at hand */
-#define DHT_FAILS_MAX 5           /* without one */
+#define DHT_FAILS_REPLACED 2 /* failures in a row with a replacement at hand */
+#define DHT_FAILS_MAX 5      /* without one */
 
 enum dht_entry_state {
     DHT_ENTRY_CANDIDATE, /* never answered: only ever in a lookup, not in the table */
     DHT_ENTRY_VERIFIED,
-    DHT_ENTRY_STALE,     /* 15 minutes silent */
-    DHT_ENTRY_BAD        /* about to be removed */
+    DHT_ENTRY_STALE, /* 15 minutes silent */
+    DHT_ENTRY_BAD    /* about to be removed */
 };
 extern const struct sm_table dht_entry_table;
 
-#define DHT_ENTRY_WAITS 1u   /* in the replacement cache */
-#define DHT_ENTRY_PING 2u    /* to be pinged: a newcomer wants its place */
-#define DHT_ENTRY_UNTOLD 4u  /* not yet reported as learned */
+#define DHT_ENTRY_WAITS 1u  /* in the replacement cache */
+#define DHT_ENTRY_PING 2u   /* to be pinged: a newcomer wants its place */
+#define DHT_ENTRY_UNTOLD 4u /* not yet reported as learned */
 
 struct dht_entry {
     struct node_id id;
     uint8_t nonce[16];
     struct addr addr;
-    uint32_t seen_s;   /* last heard, in seconds of now_us */
-    uint32_t srtt_us;  /* 0: not measured */
+    uint32_t seen_s;  /* last heard, in seconds of now_us */
+    uint32_t srtt_us; /* 0: not measured */
     uint32_t rttvar_us;
-    uint8_t fails;     /* unanswered in a row */
-    uint8_t state;     /* enum dht_entry_state */
+    uint8_t fails; /* unanswered in a row */
+    uint8_t state; /* enum dht_entry_state */
     uint8_t bucket;
-    uint8_t marks;     /* DHT_ENTRY_* bits */
+    uint8_t marks; /* DHT_ENTRY_* bits */
 };
 
 struct dht_table {
@@ -61,8 +61,8 @@ struct dht_table {
     uint16_t n_waiting, n_untold, n_ping; /* entries with the mark */
     uint8_t n_bucket[DHT_BUCKETS];        /* members, without those that wait */
     uint8_t n_waits[DHT_BUCKETS];
-    uint64_t age_due_us;                  /* earliest time at which an entry may become stale */
-    uint64_t n_changes;                   /* members that came or went: is a save due? */
+    uint64_t age_due_us; /* earliest time at which an entry may become stale */
+    uint64_t n_changes;  /* members that came or went: is a save due? */
 };
 
 struct dht_table_config {
@@ -73,7 +73,8 @@ struct dht_table_config {
 };
 
 /* Fault: IPX_NO_MEMORY. */
-IPX_MUST_USE enum ipx_err dht_table_init(struct dht_table *t, const struct dht_table_config *config);
+IPX_MUST_USE enum ipx_err dht_table_init(struct dht_table *t,
+                                         const struct dht_table_config *config);
 void dht_table_done(struct dht_table *t);
 
 /* A peer was heard in a session with these facts, at this address: it enters or is renewed.
