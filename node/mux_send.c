@@ -103,6 +103,7 @@ static bool mux_put_opens(struct mux *m, struct writer *w)
         }
         struct mux_stream *s = LIST_FIRST(&m->opens, struct mux_stream, control);
         uint8_t *p = mux_put(w, MUX_TYPE_OPEN, 0, s->id, 8);
+        assert(p != NULL);
         store_be16(p, s->protocol);
         p[2] = s->class;
         p[3] = 0;
@@ -256,6 +257,7 @@ static size_t mux_put_data(struct mux *m, struct mux_stream *s, struct writer *w
         return 0;
     }
     uint8_t *p = mux_put(w, MUX_TYPE_DATA, 0, s->id, n);
+    assert(p != NULL);
     mux_queue_take(&s->tx, m->mem, p, n);
     s->tx_credit -= (uint32_t)n;
     m->link_tx_credit -= (uint32_t)n;
