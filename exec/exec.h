@@ -67,8 +67,8 @@ void exec_recv(struct exec *x, uint64_t now_us, const struct cert_facts *from, u
 
 /* Streams. Handles of streams that come in are chosen by the node, >= 2^31, not reused while
  * known. `protocol` as in STREAM_OPEN. Every handle that exec did not close itself ends by
- * exec_on_stream_closed, exactly once: IPX_OK = orderly by the peer, else the link broke or could
- * not be had. */
+ * exec_on_stream_closed, exactly once: IPX_OK = orderly by the peer, IPX_UNREACHABLE = there never
+ * was a link, nothing went out; else the link broke. */
 void exec_on_stream(struct exec *x, uint64_t now_us, const struct cert_facts *from, uint32_t handle,
                     uint8_t protocol);
 void exec_on_stream_message(struct exec *x, uint64_t now_us, uint32_t handle, uint8_t type,

@@ -53,7 +53,7 @@ const char *exec_refusal_name(enum exec_refusal r);
 
 struct exec_probe {
     struct exec_job_id job;
-    uint32_t want; /* tasks it could send */
+    uint32_t want; /* tasks it could send; 0 gives a reservation back, no answer */
     struct exec_needs needs;
     struct slice user;
     struct slice where; /* empty: none, or it did not fit */
@@ -146,7 +146,10 @@ struct exec_bytes { /* OUTPUT (fd 1, 2) and STDIN (fd 0) */
 void exec_bytes_encode(const struct exec_bytes *m, struct writer *w);
 IPX_MUST_USE enum ipx_err exec_bytes_decode(struct slice in, struct exec_bytes *ret);
 
-struct exec_ack { /* OUT_ACK (fd 1, 2) and STDIN_ACK (fd 0): all before `offset` is taken */
+/* OUT_ACK (fd 1, 2) and STDIN_ACK (fd 0): all before `offset` is taken. On a re-opened stream it
+ * may be ahead of what was sent there: the sender goes on from it. Bytes sent twice are skipped and
+ * acknowledged again. */
+struct exec_ack {
     struct exec_attempt_id id;
     uint8_t fd;
     uint64_t offset;

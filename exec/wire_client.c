@@ -44,7 +44,15 @@ static const struct field input_list[] = {
 FIELDS(input);
 MESSAGE(input, input, input)
 
-/* --- 131 CLIENT_ACK, 132 SIGNAL, 154 INPUT_ACK --- */
+/* --- 131 CLIENT_ACK --- */
+static const struct field client_ack_list[] = {
+    INT(exec_client_ack, 1, U64, out, UINT64_MAX),
+    INT(exec_client_ack, 2, U64, err, UINT64_MAX),
+};
+FIELDS(client_ack);
+MESSAGE(client_ack, client_ack, client_ack)
+
+/* --- 132 SIGNAL, 154 INPUT_ACK --- */
 struct number {
     uint64_t v;
 };

@@ -5,9 +5,8 @@
  * socket. One command a stream: SUBMIT, PS, SHOW, WHY, LOGS, WAIT or CANCEL first;
  * the owner's last message is END or ERROR, always. Included through exec/exec.h.
  *
- * A client gives the owner EXEC_WINDOW bytes of output (all OUTPUT bytes of the
- * stream together) and acknowledges what it printed by OUT_ACK{total}; it sends at
- * most EXEC_WINDOW bytes of stdin beyond the last STDIN_ACK{total}.
+ * The owner sends at most EXEC_WINDOW bytes of SHOWN a fd beyond the last CLIENT_ACK,
+ * the client at most EXEC_WINDOW bytes of INPUT beyond the last INPUT_ACK{total}.
  */
 #include "exec/wire_result.h"
 
@@ -73,7 +72,13 @@ struct exec_input {
 void exec_input_encode(const struct exec_input *m, struct writer *w);
 IPX_MUST_USE enum ipx_err exec_input_decode(struct slice in, struct exec_input *ret);
 
-/* CLIENT_ACK, INPUT_ACK (total bytes) and SIGNAL (number): {1: u64}. */
+struct exec_client_ack { /* bytes of SHOWN printed so far, of all tasks */
+    uint64_t out, err;
+};
+void exec_client_ack_encode(const struct exec_client_ack *m, struct writer *w);
+IPX_MUST_USE enum ipx_err exec_client_ack_decode(struct slice in, struct exec_client_ack *ret);
+
+/* INPUT_ACK (total bytes) and SIGNAL (number): {1: u64}. */
 void exec_number_encode(uint64_t v, struct writer *w);
 IPX_MUST_USE enum ipx_err exec_number_decode(struct slice in, uint64_t *ret);
 
