@@ -22,7 +22,8 @@ enum exec_action_kind {
     EXEC_READ_MORE, /* the shell may read the next <= 64 KiB of this fd */
     EXEC_STORE,     /* append; answered by exec_on_stored */
     EXEC_LOAD,      /* answered by exec_on_loaded */
-    EXEC_DROP       /* forget the object; no answer */
+    EXEC_DROP,      /* forget the object; no answer */
+    EXEC_SOURCES_CHANGED /* exec_sources() gives another list: for the node's ad */
 };
 
 struct exec_action_dgram {
