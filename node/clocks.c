@@ -90,7 +90,8 @@ int64_t clocks_next(struct clocks *c, int64_t wall_ms, const struct node_id *id)
     if (e == NULL) {
         return wall_ms;
     }
-    e->sent_ms = IPX_MAX(wall_ms, e->sent_ms + 1);
+    e->sent_ms = e->retry_ms != 0 ? e->retry_ms : IPX_MAX(wall_ms, e->sent_ms + 1);
+    e->retry_ms = 0;
     return e->sent_ms;
 }
 
@@ -99,8 +100,7 @@ void clocks_on_answer(struct clocks *c, const struct node_id *id, int64_t theirs
 {
     struct clock_entry *e = clocks_get(c, id);
     if (e != NULL) {
-        /* the next one sent is this + 1 */
-        e->sent_ms = IPX_MAX(e->sent_ms, IPX_MAX(theirs_ms - 1, last_ms));
+        e->retry_ms = IPX_MAX(theirs_ms, last_ms + 1);
     }
 }
 

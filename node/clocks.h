@@ -23,6 +23,7 @@ struct clock_entry {
     struct node_id id;
     int64_t seen_ms;    /* 0: none yet */
     int64_t sent_ms;    /* 0: none yet */
+    int64_t retry_ms;   /* what the next one must be after a `clock` answer; 0: none */
     bool has_our_chain; /* the peer accepted our chain before: its hash will do */
 };
 
@@ -49,7 +50,7 @@ IPX_MUST_USE enum ipx_err clocks_judge(struct clocks *c, int64_t wall_ms, const 
 void clocks_on_seen(struct clocks *c, const struct node_id *id, int64_t t_ms);
 /* The t of the next INIT to this peer, noted as sent. */
 int64_t clocks_next(struct clocks *c, int64_t wall_ms, const struct node_id *id);
-/* A `clock` answer: the next t to this peer exceeds both. */
+/* A `clock` answer: the next t to this peer is max(theirs, last + 1), whatever our clock says. */
 void clocks_on_answer(struct clocks *c, const struct node_id *id, int64_t theirs_ms,
                       int64_t last_ms);
 /* Our own chain has changed: nobody has it. */

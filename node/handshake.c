@@ -353,7 +353,7 @@ enum ipx_err handshake_cookie_read(const struct handshake_self *self,
 {
     uint8_t key[32], cookie[HANDSHAKE_COOKIE_LEN];
     if (packet_type_of(packet) != PACKET_COOKIE || packet_receiver_index(packet) != d->index ||
-        packet.data[1] != d->header[1]) {
+        packet.data[1] != d->header[1] || load_be16(packet.data + 2) != 0) {
         return IPX_MALFORMED;
     }
     gate_hash("cookie", self->gates[d->gate], &d->peer, key);

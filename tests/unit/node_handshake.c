@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* INIT, RESP, COOKIE and the small messages as bytes: golden, cut, altered, with unknown keys. */
+#include "node/handshake.h"
+#include "node/session_wire.h"
+#include "tests/cert_fixture.h"
+#include "tests/harness.h"
+
+#define GOLDEN_INIT                                                                                \
+    "11af0000010203042fe57da347cd62431528daac5fbb290730fff684afc4cfc2ed90995f58cb3b744b379f82"     \
+    "d51f201dfc53e7c3a1a1f2ceaa701d21a9e678887d5d995bac52a9354e843685adb4d5f2a537fd2b0eafcb8c"     \
+    "aacd985dbc5099d7a36e77f0dc159079b4e8c71b785f564146602b7624370c3100a7f5e36fc7fc967e0ddb23"     \
+    "bdbcd32cee5c419fd1b57a61b813907f14f0cadb6043fa977ca3e4c9e299ac6852c846a1fdffc19c91258d41"     \
+    "41ac21ebc31656e788b70313cbf0696818b66bc4412d914744a6ad2c55489983000000000000000000000000"     \
+    "00000000"
+#define GOLDEN_RESP                                                                                \
+    "12af00000a0b0c0d010203042fe57da347cd62431528daac5fbb290730fff684afc4cfc2ed90995f58cb3b74"     \
+    "8cbbbb5d540d11bbd95e1f7f16000be86d6eaafae8bcd83e381fa19f62822d6ca7bd70dbebf9cca17b7997bc"     \
+    "b1412ca5c080b45fdd385111157876def0650a0e1fae538d22cc5f91f1f967d339c02970422ec80000000000"     \
+    "0000000000000000000000"
+#define GOLDEN_COOKIE                                                                              \
+    "13af000001020304080000000000000000000000000000000000000000000000a55fecc29bd145c97d32d3a4"     \
+    "0ab8015a0fc6b81caebfedd2e60ca0cdc02f65a7"
+
+static struct fx fx;
+static struct handshake_self ada, bob;
+
+static void selves_init(void)
+{
+    static const uint8_t gates[2][32] = {{1}, {2}};
+    fx_init(&fx);
+    struct handshake_self_options options = {
+        .key = &fx.ada, .mesh = &fx.mesh.mesh, .gates = gates, .n_gates = 2};
+    handshake_self_init(&ada, &options);
+    options.key = &fx.bob;
+    handshake_self_init(&bob, &options);
+    bob.suites = UINT32_C(1) << CRYPT_SUITE_CHACHA20;
+}
+
+static void check_hex(struct slice got, const char *want, const char *what)
+{
+    char hex[2 * HANDSHAKE_DATAGRAM_MAX + 1];
+    hex_encode(got, hex);
+    if (strcmp(hex, want) != 0) {
+        CHECK_FAIL("%s changed on the wire: %s", what, hex);
+    }
+}
+
+static struct handshake_init plain_init(void)
+{
+    return (struct handshake_init){.pk = fx.bob.pk,
+                                   .t_ms = FX_WALL,
+                                   .version_min = 1,
+                                   .version_max = 1,
+                                   .has_hash = true,
+                                   .chain_hash = crypt_hash(fx.bob_chain),
+                                   .suites = UINT32_C(1) << CRYPT_SUITE_CHACHA20};
+}
+
+static const struct addr seen_at = {.family = ADDR_V4, .ip = {192, 0, 2, 7}, .port = 7433};
+
+/* bob calls, ada answers: the packets of version 1, byte for byte. */
+TEST(node_handshake, golden_packets)
+{
+    selves_init();
+    struct handshake_dial d;
+    struct handshake_init init = plain_init();
+    struct handshake_random random = {.index = 0x01020304, .e_sk = {5}};
+    uint8_t init_bytes[HANDSHAKE_DATAGRAM_MAX], resp_bytes[HANDSHAKE_DATAGRAM_MAX], data[64];
+    struct writer w = writer_of(init_bytes, sizeof init_bytes);
+    handshake_dial_init(&d, HANDSHAKE_DATAGRAM, &fx.ada.pk);
+    CHECK_OK(handshake_init_write(&bob, &d, &init, &random, &w));
+    struct slice packet = writer_slice(&w);
+    check_hex(packet, GOLDEN_INIT, "INIT");
+    CHECK(packet.len < 240);
+
+    uint8_t gate = 9;
+    struct handshake_call call;
+    CHECK(handshake_gate_find(&ada, packet, &gate));
+    CHECK_EQ(gate, 0);
+    CHECK_OK(handshake_init_read(&ada, HANDSHAKE_DATAGRAM, packet, gate, &call));
+    CHECK(node_id_equal(&call.init.pk, &fx.bob.pk) && call.init.has_hash);
+    CHECK_EQ(call.init.t_ms, FX_WALL);
+    CHECK_EQ(call.peer_index, 0x01020304);
+
+    struct handshake_resp resp = {.has_hash = true,
+                                  .chain_hash = crypt_hash(fx.ada_chain),
+                                  .version = 1,
+                                  .suite = CRYPT_SUITE_CHACHA20,
+                                  .observed = seen_at};
+    struct noise_keys keys;
+    random = (struct handshake_random){.index = 0x0a0b0c0d, .e_sk = {6}};
+    w = writer_of(resp_bytes, sizeof resp_bytes);
+    CHECK_OK(handshake_resp_write(&ada, &call, &resp, &random, &w, &keys));
+    check_hex(writer_slice(&w), GOLDEN_RESP, "RESP");
+    struct handshake_reply reply;
+    CHECK_OK(handshake_resp_read(&bob, &d, writer_slice(&w), &reply));
+    CHECK_MEM(reply.keys.send, keys.recv, 32);
+    CHECK_MEM(reply.keys.recv, keys.send, 32);
+    CHECK_MEM(reply.keys.hash, keys.hash, 32);
+    CHECK_EQ(reply.peer_index, 0x0a0b0c0d);
+    CHECK(addr_equal(&reply.resp.observed, &seen_at));
+
+    uint8_t secret[32] = {7}, cookie[HANDSHAKE_COOKIE_LEN], nonce[24] = {8}, got[16];
+    handshake_cookie_make(secret, &seen_at, cookie);
+    struct handshake_cookie_options options = {.gate = 0, .cookie = cookie, .nonce = nonce};
+    w = writer_of(data, sizeof data);
+    handshake_cookie_write(&ada, packet, &options, &w);
+    check_hex(writer_slice(&w), GOLDEN_COOKIE, "COOKIE");
+    CHECK_OK(handshake_cookie_read(&bob, &d, writer_slice(&w), got));
+    CHECK_MEM(got, cookie, sizeof cookie);
+    CHECK(!handshake_cookie_check(cookie, packet));
+    init.cookie = got;
+    w = writer_of(init_bytes, sizeof init_bytes);
+    random.e_sk[0] = 9;
+    CHECK_OK(handshake_init_write(&bob, &d, &init, &random, &w));
+    CHECK(handshake_cookie_check(cookie, writer_slice(&w)));
+}
+
+TEST(node_handshake, golden_messages)
+{
+    uint8_t bytes[128];
+    const uint8_t nonce[SESSION_NONCE_LEN] = {1, 2, 3, 4, 5, 6, 7, 8};
+    struct hash hash = {{0xaa}};
+    struct session_reverse reverse = {.n = 2, .addrs = {seen_at, {ADDR_V6, {0x20, 1}, 9}}};
+    struct addr addr;
+    uint8_t nonce2[SESSION_NONCE_LEN];
+    struct hash hash2;
+    struct session_reverse reverse2;
+    struct slice chain;
+    enum ipx_err why;
+    struct writer w;
+#define GOLDEN(encode, hex, decode)                                                                \
+    do {                                                                                           \
+        w = writer_of(bytes, sizeof bytes);                                                        \
+        encode;                                                                                    \
+        check_hex(writer_slice(&w), hex, #encode);                                                 \
+        struct slice body = writer_slice(&w);                                                      \
+        CHECK_OK(decode);                                                                          \
+        for (size_t cut = 0; cut < w.len; cut++) {                                                 \
+            body = slice_of(bytes, cut);                                                           \
+            CHECK_EQ(decode, IPX_MALFORMED);                                                       \
+        }                                                                                          \
+        bytes[w.len] = 0;                                                                          \
+        body = slice_of(bytes, w.len + 1);                                                         \
+        CHECK_EQ(decode, IPX_MALFORMED);                                                           \
+    } while (0)
+    GOLDEN(session_ping_encode(&w), "a0", session_ping_decode(body));
+    GOLDEN(session_pong_encode(&seen_at, &w), "a10146c00002071d09",
+           session_pong_decode(body, &addr));
+    GOLDEN(session_path_encode(nonce, &w), "a101480102030405060708",
+           session_path_decode(body, nonce2));
+    GOLDEN(session_get_chain_encode(&hash, &w),
+           "a1015820aa00000000000000000000000000000000000000000000000000000000000000",
+           session_get_chain_decode(body, &hash2));
+    GOLDEN(session_chain_encode(slice_text("chain"), &w), "a10145636861696e",
+           session_chain_decode(body, &chain));
+    CHECK(slice_equal(chain, slice_text("chain"))); /* borrowed from `bytes` */
+    GOLDEN(session_reverse_encode(&reverse, &w),
+           "a1018246c00002071d0952200100000000000000000000000000000009",
+           session_reverse_decode(body, &reverse2));
+    GOLDEN(session_close_encode(IPX_REVOKED, &w), "a10116", session_close_decode(body, &why));
+    CHECK(addr_equal(&addr, &seen_at) && hash_equal(&hash, &hash2));
+    CHECK_MEM(nonce, nonce2, sizeof nonce);
+    CHECK_EQ(reverse2.n, 2);
+    CHECK(addr_equal(&reverse2.addrs[1], &reverse.addrs[1]));
+    CHECK_EQ(why, IPX_REVOKED);
+    /* a later version adds key 3 to PING: skipped; key 2: refused */
+    CHECK_OK(session_ping_decode(slice_of("\xa1\x03\x00", 3)));
+    CHECK_EQ(session_ping_decode(slice_of("\xa1\x02\x00", 3)), IPX_MALFORMED);
+    CHECK_OK(session_close_decode(slice_of("\xa2\x01\x16\x07\x60", 5), &why));
+    CHECK_EQ(session_close_decode(slice_of("\xa2\x01\x16\x04\x60", 5), &why), IPX_MALFORMED);
+    CHECK_EQ(session_close_decode(slice_of("\xa1\x01\x00", 3), &why), IPX_MALFORMED);
+}
+
+TEST(node_handshake, payloads_round_trip)
+{
+    selves_init();
+    uint8_t bytes[HANDSHAKE_LINK_MAX];
+    for (unsigned k = 0; k < 8; k++) {
+        struct handshake_init init = plain_init(), got;
+        init.has_hash = k % 4 == 0;
+        init.chain = k % 4 == 1 ? fx.ada_chain : SLICE_EMPTY;
+        init.ticket = k % 4 >= 2 ? fx.pub : SLICE_EMPTY;
+        init.admitter_chain = k == 3 ? fx.ada_chain : SLICE_EMPTY;
+        init.early = (struct handshake_message){
+            .is_set = k >= 4, .type = 16, .request_id = 77, .body = slice_text("early")};
+        size_t padded = k % 2 == 0 ? 0 : 1400;
+        struct writer w = writer_of(bytes, sizeof bytes);
+        handshake_init_encode(&init, padded, &w);
+        CHECK(!w.failed && (padded == 0 || w.len == padded));
+        CHECK_OK(handshake_init_decode(writer_slice(&w), padded > 0, &got));
+        CHECK(node_id_equal(&got.pk, &init.pk) && got.t_ms == init.t_ms);
+        CHECK(got.has_hash == init.has_hash && slice_equal(got.chain, init.chain));
+        CHECK(slice_equal(got.ticket, init.ticket) && got.suites == init.suites);
+        CHECK(slice_equal(got.admitter_chain, init.admitter_chain));
+        CHECK(got.early.is_set == init.early.is_set);
+        if (init.early.is_set) {
+            CHECK(slice_equal(got.early.body, init.early.body) && got.early.request_id == 77);
+        }
+        if (padded > 0) {
+            CHECK_EQ(handshake_init_decode(writer_slice(&w), false, &got), IPX_MALFORMED);
+            bytes[padded - 1] = 1; /* padding is zeros and nothing else */
+            CHECK_EQ(handshake_init_decode(writer_slice(&w), true, &got), IPX_MALFORMED);
+        }
+    }
+    static const enum handshake_status all[] = {HANDSHAKE_OK,      HANDSHAKE_NEED_CHAIN,
+                                                HANDSHAKE_CLOCK,   HANDSHAKE_REFUSED,
+                                                HANDSHAKE_REVOKED, HANDSHAKE_BUSY};
+    for (size_t k = 0; k < ARRAY_LEN(all); k++) {
+        struct handshake_resp resp = {.version = 1,
+                                      .suite = 1,
+                                      .status = all[k],
+                                      .why = IPX_WRONG_LAB,
+                                      .clock_ms = FX_WALL,
+                                      .last_ms = FX_WALL - 1},
+                              got;
+        resp.chain = k % 2 == 0 ? fx.ada_chain : SLICE_EMPTY;
+        resp.answer = (struct handshake_message){
+            .is_set = k == 0, .type = 17, .request_id = 5, .body = slice_text("answer")};
+        struct writer w = writer_of(bytes, sizeof bytes);
+        handshake_resp_encode(&resp, &w);
+        CHECK_OK(handshake_resp_decode(writer_slice(&w), &got));
+        CHECK_EQ(got.status, all[k]);
+        CHECK(slice_equal(got.chain, resp.chain) && got.answer.is_set == resp.answer.is_set);
+        CHECK(all[k] != HANDSHAKE_REFUSED || got.why == IPX_WRONG_LAB);
+        CHECK(all[k] != HANDSHAKE_CLOCK || (got.clock_ms == FX_WALL && got.last_ms == FX_WALL - 1));
+        for (size_t cut = 0; cut < w.len; cut++) {
+            CHECK_EQ(handshake_resp_decode(slice_of(bytes, cut), &got), IPX_MALFORMED);
+        }
+    }
+}
+
+static enum ipx_err try_init(const char *tail, size_t len, unsigned n_pairs)
+{
+    uint8_t bytes[512];
+    struct handshake_init init = plain_init(), got;
+    struct writer w = writer_of(bytes, sizeof bytes);
+    handshake_init_encode(&init, 0, &w);
+    bytes[0] = (uint8_t)(0xa0 + n_pairs);
+    writer_bytes(&w, slice_of(tail, len));
+    return handshake_init_decode(writer_slice(&w), false, &got);
+}
+
+TEST(node_handshake, unknown_and_contradicting_fields)
+{
+    selves_init();
+    CHECK_OK(try_init("", 0, 5));
+    CHECK_OK(try_init("\x0d\x00", 2, 6));                        /* odd: skipped */
+    CHECK_EQ(try_init("\x0c\x00", 2, 6), IPX_MALFORMED);         /* even: refused */
+    CHECK_EQ(try_init("\x06\x41x", 3, 6), IPX_MALFORMED);        /* out of order */
+    CHECK_EQ(try_init("\x08\x83\x10\x01\x40", 5, 6), IPX_OK);    /* early request */
+    CHECK_EQ(try_init("\x08\x82\x10\x01", 4, 6), IPX_MALFORMED); /* cut short */
+    CHECK_EQ(try_init("\x08\x84\x10\x01\x40\x40", 6, 6), IPX_MALFORMED);
+    CHECK_EQ(try_init("\x08\x83\x19\x01\x00\x01\x40", 7, 6), IPX_MALFORMED); /* type 256 */
+    CHECK_EQ(try_init("\x0d\x5a\xff\xff\xff\xff", 6, 6), IPX_MALFORMED);     /* length */
+    CHECK_EQ(try_init("", 0, 6), IPX_MALFORMED);
+    CHECK_EQ(try_init("\x0d\x18\x01", 3, 6), IPX_MALFORMED); /* not shortest */
+
+    struct handshake_init init = plain_init(), got;
+    uint8_t bytes[1500];
+    for (unsigned k = 0; k < 5; k++) {
+        init = plain_init();
+        init.has_hash = k != 0; /* nothing shown at all */
+        init.version_min = k == 1 ? 2 : k == 2 ? 0 : 1;
+        init.t_ms = k == 3 ? 0 : k == 4 ? INT64_C(1) << 60 : FX_WALL;
+        struct writer w = writer_of(bytes, sizeof bytes);
+        handshake_init_encode(&init, 0, &w);
+        CHECK_EQ(handshake_init_decode(writer_slice(&w), false, &got), IPX_MALFORMED);
+    }
+    init = plain_init();
+    struct writer w = writer_of(bytes, sizeof bytes);
+    handshake_init_encode(&init, 0, &w);
+    for (size_t cut = 0; cut < w.len; cut++) {
+        CHECK_EQ(handshake_init_decode(slice_of(bytes, cut), true, &got), IPX_MALFORMED);
+    }
+}
+
+/* Someone who proves one static key may not speak as the Ed25519 key of another. */
+TEST(node_handshake, keys_must_fit)
+{
+    selves_init();
+    struct handshake_dial d;
+    struct handshake_init init = plain_init();
+    struct handshake_random random = {.index = 1, .e_sk = {5}};
+    uint8_t bytes[HANDSHAKE_DATAGRAM_MAX];
+    struct handshake_call call;
+    uint8_t gate;
+    static const struct {
+        bool is_eve, is_twin;
+        enum ipx_err want;
+    } cases[] = {{false, false, IPX_OK}, {true, false, IPX_CONFLICT}, {false, true, IPX_CONFLICT}};
+    for (size_t k = 0; k < ARRAY_LEN(cases); k++) {
+        init.pk = cases[k].is_eve ? fx.eve.pk : fx.bob.pk;
+        init.pk.bytes[31] ^= cases[k].is_twin ? 0x80 : 0;
+        struct writer w = writer_of(bytes, sizeof bytes);
+        handshake_dial_init(&d, HANDSHAKE_DATAGRAM, &fx.ada.pk);
+        CHECK_OK(handshake_init_write(&bob, &d, &init, &random, &w));
+        CHECK(handshake_gate_find(&ada, writer_slice(&w), &gate));
+        CHECK_EQ(handshake_init_read(&ada, HANDSHAKE_DATAGRAM, writer_slice(&w), gate, &call),
+                 cases[k].want);
+        /* the same bytes are nothing on a link */
+        CHECK(handshake_init_read(&ada, HANDSHAKE_LINK, writer_slice(&w), gate, &call) != IPX_OK);
+    }
+    /* a call to oneself */
+    struct writer w = writer_of(bytes, sizeof bytes);
+    init.pk = fx.ada.pk;
+    handshake_dial_init(&d, HANDSHAKE_DATAGRAM, &fx.ada.pk);
+    CHECK_OK(handshake_init_write(&ada, &d, &init, &random, &w));
+    CHECK_EQ(handshake_init_read(&ada, HANDSHAKE_DATAGRAM, writer_slice(&w), 0, &call), IPX_SELF);
+    /* nobody can be dialled at a key of mixed or small order */
+    struct node_id bad = {{0}};
+    handshake_dial_init(&d, HANDSHAKE_DATAGRAM, &bad);
+    w = writer_of(bytes, sizeof bytes);
+    CHECK_EQ(handshake_init_write(&bob, &d, &init, &random, &w), IPX_REFUSED);
+}
+
+/* Any of the gate keys opens; the answer comes under the one that was used. */
+TEST(node_handshake, several_gate_keys)
+{
+    static const uint8_t old_gate[1][32] = {{2}};
+    selves_init();
+    struct handshake_self_options options = {
+        .key = &fx.bob, .mesh = &fx.mesh.mesh, .gates = old_gate, .n_gates = 1};
+    handshake_self_init(&bob, &options);
+    struct handshake_dial d;
+    struct handshake_init init = plain_init();
+    struct handshake_random random = {.index = 1, .e_sk = {5}};
+    uint8_t bytes[HANDSHAKE_DATAGRAM_MAX], resp_bytes[HANDSHAKE_DATAGRAM_MAX], gate = 9;
+    struct writer w = writer_of(bytes, sizeof bytes);
+    handshake_dial_init(&d, HANDSHAKE_DATAGRAM, &fx.ada.pk);
+    CHECK_OK(handshake_init_write(&bob, &d, &init, &random, &w));
+    CHECK(handshake_gate_find(&ada, writer_slice(&w), &gate));
+    CHECK_EQ(gate, 1);
+    struct handshake_call call;
+    CHECK_OK(handshake_init_read(&ada, HANDSHAKE_DATAGRAM, writer_slice(&w), gate, &call));
+    struct handshake_resp resp = {.version = 1, .suite = 1, .status = HANDSHAKE_BUSY};
+    struct noise_keys keys;
+    struct writer r = writer_of(resp_bytes, sizeof resp_bytes);
+    CHECK_OK(handshake_resp_write(&ada, &call, &resp, &random, &r, &keys));
+    struct handshake_reply reply;
+    CHECK_OK(handshake_resp_read(&bob, &d, writer_slice(&r), &reply));
+    CHECK_EQ(reply.resp.status, HANDSHAKE_BUSY);
+    /* an answer that would be longer than the call is not given */
+    CHECK_EQ(handshake_answer_room(&call, &resp) > 0, true);
+    resp.chain = fx.ada_chain;
+    r = writer_of(resp_bytes, sizeof resp_bytes);
+    CHECK_EQ(handshake_resp_write(&ada, &call, &resp, &random, &r, &keys), IPX_LIMIT);
+    CHECK_EQ(handshake_answer_room(&call, &resp), 0);
+}
