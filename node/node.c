@@ -124,8 +124,10 @@ enum ipx_err node_new(const struct node_config *config, struct node **ret)
     if (config->chain.len > sizeof(n->chain) || (config->chain.len == 0 && config->ticket.len == 0)) {
         err = IPX_MALFORMED;
     } else {
-        memcpy(n->chain, config->chain.data, config->chain.len);
-        n->chain_len = config->chain.len;
+        if (config->chain.len > 0) {
+            memcpy(n->chain, config->chain.data, config->chain.len);
+            n->chain_len = config->chain.len;
+        }
         err = make_parts(n);
     }
     if (err != IPX_OK) {

@@ -330,13 +330,13 @@ static void refuse_client(struct node *n, struct stream *s, enum ipx_err err)
     uint8_t bytes[256];
     struct writer w = writer_of(bytes, sizeof(bytes));
     bool is_task = err == IPX_DENIED;
-    struct control_error e = {
+    struct exec_error e = {
         .exit_code = 1,
-        .name = slice_text(err_name(err)),
+        .err = err,
         .what = slice_text(is_task ? "not allowed" : "the node is not a member yet"),
         .why = slice_text(is_task ? "a task may not submit tasks or sources" : "it is joining"),
         .hint = slice_text(is_task ? "" : "See: ipx-node status")};
-    control_error_encode(&e, &w);
+    exec_error_encode(&e, &w);
     streams_send(n, s, EXEC_MSG_ERROR, writer_slice(&w));
     s->is_forgotten = true;
     streams_finish(n, s);

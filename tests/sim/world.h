@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The simulated world: N whole nodes on one virtual clock, with a seeded network, disk and process
+ * table. The node object is the one that runs on libuv; nothing of it is a model.
+ *
+ * Invariant: events happen in the order (time, sequence number), so a seed is a whole run. One
+ * random stream a purpose: another fault class does not shift the others' numbers. Addresses are
+ * 10.0.x.y:7433 by node index.
+ *
+ * Use: world_init, world_make_mesh, then commands and world_run(until); world_check after it.
+ */
+#include "node/core.h"
+#include "tests/sim/heap.h"
+
+#define WORLD_NODES_MAX 256
+#define WORLD_CLIENT_JOBS_MAX 64
+
+struct world_options {
+    uint64_t seed;
+    unsigned n_nodes;
+    unsigned loss_permille, dup_permille; /* of datagrams */
+    uint64_t delay_us, jitter_us;         /* one way */
+    bool traces;                          /* prints the trace to stdout */
+    unsigned n_labs;                      /* nodes are spread over lab0, lab1, .. */
+};
+
+struct world_disk { /* what a node saved; survives a crash */
+    uint8_t *files[NODE_SAVE_N];
+    size_t len[NODE_SAVE_N];
+    uint32_t generation;
+};
+
+struct world_node {
+    struct world *w;
+    unsigned index;
+    struct node *node; /* NULL: down */
+    struct mem mem;    /* of this run of it */
+    struct crypt_keypair key;
+    struct addr addr;
+    char name[CERT_NAME_MAX + 1];
+    uint8_t *ticket;   /* text, while it has not joined */
+    size_t ticket_len;
+    struct world_disk disk;
+    uint64_t tick_at_us; /* a tick event is queued for then */
+    struct list objects;
+    uint32_t next_conn;
+    unsigned side;     /* partition: nodes hear only those of their side */
+    bool is_stopped;   /* by itself: stop_code, stop_text */
+    int stop_code;
+    char stop_text[160];
+    uint64_t n_ticks, n_datagrams; /* wake-ups */
+};
+
+struct world_pipe { /* one TCP connection between two nodes, or of a client */
+    struct list list;
+    unsigned node[2];   /* ends; WORLD_CLIENT for the outside */
+    uint32_t conn[2];
+    uint64_t last_us[2]; /* delivery towards end i is in order */
+    bool is_open[2];
+    struct world_client *client;
+};
+#define WORLD_CLIENT UINT32_MAX
+
+struct world_process {
+    struct list list;
+    unsigned node;
+    uint64_t attempt;
+    uint8_t code, signal;
+    uint64_t run_us;
+    uint8_t *out;      /* what it will print, or has read */
+    size_t out_len, out_at;
+    bool is_absent, reads_stdin;
+    bool is_over;      /* it has ended; its output may still be read */
+    bool is_paused;    /* until EXEC_READ_MORE */
+};
+
+struct world_object { /* of the store */
+    struct list list;
+    uint64_t number;
+    uint8_t *bytes;
+    size_t len;
+};
+
+struct world {
+    struct world_options options;
+    struct mem mem;
+    struct rng net, faults, work, keys;
+    struct heap heap;
+    uint64_t now_us;
+    int64_t wall_base_ms;
+    struct keys_new made;
+    struct crypt_keypair issuer;
+    uint8_t gate[32];
+    unsigned n_nodes;
+    struct world_node nodes[WORLD_NODES_MAX];
+    struct list pipes, processes, clients;
+    uint64_t trace_hash; /* of all trace records so far */
+    uint64_t n_events;
+};
+
+void world_init(struct world *w, const struct world_options *o);
+void world_done(struct world *w);
+/* Node 0 makes the mesh; the others are given tickets and started, `gap_us` apart. */
+void world_make_mesh(struct world *w, uint64_t gap_us);
+void world_start(struct world *w, unsigned i);
+void world_crash(struct world *w, unsigned i); /* at once, without a word; the disk stays */
+void world_partition(struct world *w, unsigned i, unsigned side);
+void world_run(struct world *w, uint64_t until_us);
+/* Runs until `done(w, user)` or the time is over; true if done. */
+bool world_run_until(struct world *w, uint64_t until_us, bool (*done)(struct world *, void *),
+                     void *user);
+void world_drain(struct world *w, struct world_node *n);
+/* Every live node sees exactly the live nodes. */
+bool world_is_converged(struct world *w, void *unused);
+void world_check(struct world *w); /* node_check of all; memory within bounds */
+
+/* A local client that submits one `map` and counts what it is told (world_client.c). */
+struct world_client {
+    struct list list;
+    struct world *w;
+    struct link *link;
+    struct rng rng;
+    struct link_context context;
+    struct mem mem;
+    struct framing framing;
+    uint32_t stream;
+    struct world_pipe *pipe;
+    uint32_t n_tasks, n_done, n_failed;
+    uint64_t n_shown;   /* bytes of output printed */
+    uint8_t *told;      /* results told, a task */
+    bool is_over, is_error;
+    uint8_t exit_code;
+    char error[256];
+};
+struct world_client *world_submit(struct world *w, unsigned node, const char *command,
+                                  uint32_t n_tasks, bool is_pure);
+void world_client_free(struct world_client *c);
+bool world_client_is_over(struct world *w, void *client);
+
+/* world_net.c */
+void world_udp(struct world *w, struct world_node *from, const struct addr *to, struct slice s);
+void world_dial(struct world *w, struct world_node *from, uint32_t conn, const struct addr *to);
+void world_write(struct world *w, struct world_node *from, uint32_t conn, struct slice s);
+void world_close(struct world *w, struct world_node *from, uint32_t conn);
+void world_break_pipes(struct world *w, unsigned node);
+void world_pipe_send(struct world *w, struct world_pipe *p, unsigned from_end, struct slice s);
+struct world_node *world_by_addr(struct world *w, const struct addr *a);
+
+/* world_proc.c */
+void world_exec(struct world *w, struct world_node *n, const struct exec_action *a);
+void world_kill_processes(struct world *w, unsigned node);
+void world_drop_objects(struct world *w, unsigned node);
+
+/* world_client.c: bytes for the client's end of its pipe. */
+void world_client_bytes(struct world_client *c, struct slice s);
+void world_client_lost(struct world_client *c);

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The seeded network: datagrams that may be lost, doubled and late; connections as ordered pipes of
+ * bytes in random pieces. */
+#include "tests/sim/world.h"
+
+#define MTU 1280
+#define SEGMENT_MAX 16384
+
+static uint64_t delay(struct world *w)
+{
+    uint64_t j = w->options.jitter_us;
+    return w->options.delay_us + (j > 0 ? rng_below(&w->net, j) : 0);
+}
+
+struct world_node *world_by_addr(struct world *w, const struct addr *a)
+{
+    unsigned i = (unsigned)(a->ip[2] << 8) + a->ip[3] - 1u;
+    return i < w->n_nodes && addr_equal(a, &w->nodes[i].addr) ? &w->nodes[i] : NULL;
+}
+
+static void drop_bytes(struct event *e)
+{
+    mem_free(e->mem, e->bytes);
+}
+
+/* --- datagrams --- */
+
+static void run_datagram(void *user, struct event *e)
+{
+    struct world *w = user;
+    struct world_node *to = &w->nodes[e->node];
+    struct world_node *from = &w->nodes[e->number];
+    if (to->node != NULL && to->side == from->side) {
+        to->n_datagrams++;
+        node_on_datagram(to->node, w->now_us, &from->addr, slice_of(e->bytes, e->len));
+        world_drain(w, to);
+    }
+    mem_free(&w->mem, e->bytes);
+}
+
+static void send_copy(struct world *w, struct world_node *from, struct world_node *to,
+                      struct slice s)
+{
+    uint8_t *bytes = mem_dup(&w->mem, s.data, s.len);
+    assert(bytes != NULL);
+    heap_push(&w->heap, &(struct event){.due_us = w->now_us + delay(w), .run = run_datagram,
+                                        .drop = drop_bytes, .mem = &w->mem, .node = to->index,
+                                        .number = from->index, .bytes = bytes, .len = s.len});
+}
+
+void world_udp(struct world *w, struct world_node *from, const struct addr *to, struct slice s)
+{
+    struct world_node *n = world_by_addr(w, to);
+    bool is_lost = rng_chance(&w->net, w->options.loss_permille);
+    bool is_doubled = rng_chance(&w->net, w->options.dup_permille);
+    assert(s.len <= MTU);
+    if (n == NULL || is_lost || n->side != from->side) {
+        return;
+    }
+    send_copy(w, from, n, s);
+    if (is_doubled) {
+        send_copy(w, from, n, s);
+    }
+}
+
+/* --- connections --- */
+
+static struct world_pipe *find_pipe(struct world *w, unsigned node, uint32_t conn, unsigned *end)
+{
+    struct world_pipe *p;
+    struct list *next;
+    LIST_EACH(p, next, &w->pipes, struct world_pipe, list)
+    {
+        for (*end = 0; *end < 2; (*end)++) {
+            if (p->node[*end] == node && p->conn[*end] == conn && p->is_open[*end]) {
+                return p;
+            }
+        }
+    }
+    return NULL;
+}
+
+static struct world_pipe *pipe_of(struct world *w, const void *ptr)
+{
+    struct world_pipe *p;
+    struct list *next;
+    LIST_EACH(p, next, &w->pipes, struct world_pipe, list)
+    {
+        if (p == ptr) {
+            return p;
+        }
+    }
+    return NULL;
+}
+
+static void free_if_closed(struct world *w, struct world_pipe *p)
+{
+    if (!p->is_open[0] && !p->is_open[1]) {
+        list_unlink(&p->list);
+        mem_free(&w->mem, p);
+    }
+}
+
+static bool can_pass(struct world *w, const struct world_pipe *p)
+{
+    return p->node[0] == WORLD_CLIENT ||
+           w->nodes[p->node[0]].side == w->nodes[p->node[1]].side;
+}
+
+static void lose(struct world *w, struct world_pipe *p, unsigned end, enum ipx_err err)
+{
+    if (!p->is_open[end]) {
+        return;
+    }
+    p->is_open[end] = false;
+    if (p->node[end] == WORLD_CLIENT) {
+        world_client_lost(p->client);
+    } else if (w->nodes[p->node[end]].node != NULL) {
+        struct world_node *n = &w->nodes[p->node[end]];
+        node_on_closed(n->node, w->now_us, p->conn[end], err);
+        world_drain(w, n);
+    }
+}
+
+static void run_piece(void *user, struct event *e)
+{
+    struct world *w = user;
+    struct world_pipe *p = pipe_of(w, e->ptr);
+    unsigned end = e->number;
+    if (p != NULL && p->is_open[end]) {
+        if (e->len == 0) { /* the other end closed */
+            lose(w, p, end, e->node != 0 ? IPX_IO : IPX_END);
+            p = pipe_of(w, e->ptr);
+            if (p != NULL) {
+                free_if_closed(w, p);
+            }
+        } else if (p->node[end] == WORLD_CLIENT) {
+            world_client_bytes(p->client, slice_of(e->bytes, e->len));
+        } else if (w->nodes[p->node[end]].node != NULL) {
+            struct world_node *n = &w->nodes[p->node[end]];
+            node_on_bytes(n->node, w->now_us, p->conn[end], slice_of(e->bytes, e->len));
+            world_drain(w, n);
+        }
+    }
+    mem_free(&w->mem, e->bytes);
+}
+
+static uint64_t arrival(struct world *w, struct world_pipe *p, unsigned to_end)
+{
+    uint64_t at = w->now_us + (p->node[0] == WORLD_CLIENT ? 50 : delay(w));
+    p->last_us[to_end] = IPX_MAX(p->last_us[to_end], at);
+    return p->last_us[to_end];
+}
+
+void world_pipe_send(struct world *w, struct world_pipe *p, unsigned from_end, struct slice s)
+{
+    while (s.len > 0) {
+        size_t len = 1 + rng_below(&w->net, IPX_MIN(s.len, (size_t)SEGMENT_MAX));
+        if (rng_chance(&w->net, 900)) {
+            len = IPX_MIN(s.len, (size_t)SEGMENT_MAX);
+        }
+        uint8_t *bytes = mem_dup(&w->mem, s.data, len);
+        assert(bytes != NULL);
+        if (can_pass(w, p)) {
+            heap_push(&w->heap,
+                      &(struct event){.due_us = arrival(w, p, !from_end), .run = run_piece,
+                                      
+                                      .drop = drop_bytes, .mem = &w->mem, .ptr = p, .number = !from_end,
+                                      .bytes = bytes, .len = len});
+        } else {
+            mem_free(&w->mem, bytes);
+            lose(w, p, from_end, IPX_IO);
+            return;
+        }
+        s = slice_of(s.data + len, s.len - len);
+    }
+}
+
+static void run_writable(void *user, struct event *e)
+{
+    struct world *w = user;
+    struct world_node *n = &w->nodes[e->node];
+    unsigned end;
+    if (n->node != NULL && n->disk.generation == e->boot &&
+        find_pipe(w, e->node, e->number, &end) != NULL) {
+        node_on_writable(n->node, w->now_us, e->number);
+        world_drain(w, n);
+    }
+}
+
+void world_write(struct world *w, struct world_node *from, uint32_t conn, struct slice s)
+{
+    unsigned end;
+    struct world_pipe *p = find_pipe(w, from->index, conn, &end);
+    if (p == NULL) {
+        return;
+    }
+    heap_push(&w->heap, &(struct event){.due_us = w->now_us + 20, .run = run_writable,
+                                        .node = from->index, .number = conn,
+                                        .boot = from->disk.generation});
+    world_pipe_send(w, p, end, s);
+}
+
+static void run_connected(void *user, struct event *e)
+{
+    struct world *w = user;
+    struct world_pipe *p = pipe_of(w, e->ptr);
+    if (p == NULL || !p->is_open[0]) {
+        return;
+    }
+    struct world_node *from = &w->nodes[p->node[0]];
+    struct world_node *to = &w->nodes[p->node[1]];
+    bool is_ok = to->node != NULL && from->side == to->side;
+    if (is_ok) {
+        p->conn[1] = to->next_conn++;
+        p->is_open[1] = true;
+        node_on_accept(to->node, w->now_us, p->conn[1], &from->addr);
+        world_drain(w, to);
+    } else {
+        p->is_open[0] = false;
+    }
+    if (from->node != NULL) {
+        node_on_connected(from->node, w->now_us, p->conn[0], is_ok ? IPX_OK : IPX_UNREACHABLE);
+        world_drain(w, from);
+    }
+    p = pipe_of(w, e->ptr);
+    if (p != NULL) {
+        free_if_closed(w, p);
+    }
+}
+
+void world_dial(struct world *w, struct world_node *from, uint32_t conn, const struct addr *to)
+{
+    struct world_node *n = world_by_addr(w, to);
+    struct world_pipe *p = mem_alloc(&w->mem, sizeof(*p));
+    assert(p != NULL);
+    p->node[0] = from->index;
+    p->conn[0] = conn;
+    p->node[1] = n != NULL ? n->index : from->index;
+    p->is_open[0] = true;
+    list_push_back(&w->pipes, &p->list);
+    heap_push(&w->heap, &(struct event){.due_us = w->now_us + 2 * delay(w), .run = run_connected,
+                                        .ptr = p});
+}
+
+static void close_end(struct world *w, struct world_pipe *p, unsigned end, bool is_reset)
+{
+    p->is_open[end] = false;
+    if (p->is_open[!end] && can_pass(w, p)) {
+        heap_push(&w->heap, &(struct event){.due_us = arrival(w, p, !end), .run = run_piece,
+                                            .ptr = p, .number = !end, .node = is_reset});
+    } else {
+        free_if_closed(w, p);
+    }
+}
+
+void world_close(struct world *w, struct world_node *from, uint32_t conn)
+{
+    unsigned end;
+    struct world_pipe *p = find_pipe(w, from->index, conn, &end);
+    if (p != NULL) {
+        close_end(w, p, end, false);
+    }
+}
+
+void world_break_pipes(struct world *w, unsigned node)
+{
+    struct world_pipe *p;
+    struct list *next;
+    LIST_EACH(p, next, &w->pipes, struct world_pipe, list)
+    {
+        for (unsigned end = 0; end < 2; end++) {
+            if (p->node[end] == node && p->is_open[end]) {
+                close_end(w, p, end, true);
+                break;
+            }
+        }
+    }
+}
