@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "tests/link_fixture.h"
+#include "tests/link_steps.h"
 
 #define WRITE_MAX 65536 /* bytes of one write on the connection */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/harness.h"
 
-#include "tests/link_fixture.h"
+#include "tests/link_steps.h"
 
 static struct lf f;
 

@@ -2,7 +2,7 @@
 /* Links beside each other, local links, memory. */
 #include "tests/harness.h"
 
-#include "tests/link_fixture.h"
+#include "tests/link_steps.h"
 
 static struct lf f;
 
