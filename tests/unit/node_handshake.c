@@ -6,20 +6,20 @@
 #include "tests/harness.h"
 
 #define GOLDEN_INIT                                                                                \
-    "11af0000010203042fe57da347cd62431528daac5fbb290730fff684afc4cfc2ed90995f58cb3b744b379f82"     \
-    "d51f201dfc53e7c3a1a1f2ceaa701d21a9e678887d5d995bac52a9354e843685adb4d5f2a537fd2b0eafcb8c"     \
-    "aacd985dbc5099d7a36e77f0dc159079b4e8c71b785f564146602b7624370c3100a7f5e36fc7fc967e0ddb23"     \
-    "bdbcd32cee5c419fd1b57a61b813907f14f0cadb6043fa977ca3e4c9e299ac6852c846a1fdffc19c91258d41"     \
-    "41ac21ebc31656e788b70313cbf0696818b66bc4412d914744a6ad2c55489983000000000000000000000000"     \
+    "11af000001020304a5aa79f06bfff2e0cdb1642d98ab74b9aebaab641b487e114b0583343c7774685ecee46e"     \
+    "0ec4e72d4331e40aba7b7aa7273bffff627e18cdfe7b3f18d57f36bc216fd064c54c65f780e96855d5495962"     \
+    "35388b11685fb7eda80f2068693593a68c0972b3e2e6bf731b9c3bf0fa0ecf73dee5b56749daa06da627f609"     \
+    "1eb2ee50066987320d5f24d4d2f2e5764b9152f54bb5d006651067fcbdf0911bc8d8fed972240eb799ea13bd"     \
+    "42300ea2b1432ac640ea4633cbaa0d11a9ef61e98a7c0512e98e9ee5ec13360a000000000000000000000000"     \
     "00000000"
 #define GOLDEN_RESP                                                                                \
-    "12af00000a0b0c0d010203042fe57da347cd62431528daac5fbb290730fff684afc4cfc2ed90995f58cb3b74"     \
-    "8cbbbb5d540d11bbd95e1f7f16000be86d6eaafae8bcd83e381fa19f62822d6ca7bd70dbebf9cca17b7997bc"     \
-    "b1412ca5c080b45fdd385111157876def0650a0e1fae538d22cc5f91f1f967d339c02970422ec80000000000"     \
+    "12af00000a0b0c0d01020304487b1bc79c0c92db32ad39d45c1f0c220ab16536d7dddaedbbc3fb760d97552e"     \
+    "1a35a532e61ff7ad5663300a7f64e9f25697ef8acecfc9e3541e50a062fbb89fea912b909a48e73ffab8d9af"     \
+    "87adf73a384fdbb8ee9117c97a9514b9236efbe36c4d163a9693f87843eb578fe9dedbfaf81a280000000000"     \
     "0000000000000000000000"
 #define GOLDEN_COOKIE                                                                              \
     "13af000001020304080000000000000000000000000000000000000000000000a55fecc29bd145c97d32d3a4"     \
-    "0ab8015a0fc6b81caebfedd2e60ca0cdc02f65a7"
+    "0ab8015ae2269d9d7717cf7f1903a38f361e2c9c"
 
 static struct fx fx;
 static struct handshake_self ada, bob;
@@ -64,7 +64,7 @@ TEST(node_handshake, golden_packets)
     selves_init();
     struct handshake_dial d;
     struct handshake_init init = plain_init();
-    struct handshake_random random = {.index = 0x01020304, .e_sk = {5}};
+    struct handshake_random random = {.index = 0x01020304, .e_sk = {0x50}};
     uint8_t init_bytes[HANDSHAKE_DATAGRAM_MAX], resp_bytes[HANDSHAKE_DATAGRAM_MAX], data[64];
     struct writer w = writer_of(init_bytes, sizeof init_bytes);
     handshake_dial_init(&d, HANDSHAKE_DATAGRAM, &fx.ada.pk);
@@ -88,7 +88,7 @@ TEST(node_handshake, golden_packets)
                                   .suite = CRYPT_SUITE_CHACHA20,
                                   .observed = seen_at};
     struct noise_keys keys;
-    random = (struct handshake_random){.index = 0x0a0b0c0d, .e_sk = {6}};
+    random = (struct handshake_random){.index = 0x0a0b0c0d, .e_sk = {0x60}};
     w = writer_of(resp_bytes, sizeof resp_bytes);
     CHECK_OK(handshake_resp_write(&ada, &call, &resp, &random, &w, &keys));
     check_hex(writer_slice(&w), GOLDEN_RESP, "RESP");
@@ -111,7 +111,7 @@ TEST(node_handshake, golden_packets)
     CHECK(!handshake_cookie_check(cookie, packet));
     init.cookie = got;
     w = writer_of(init_bytes, sizeof init_bytes);
-    random.e_sk[0] = 9;
+    random.e_sk[0] = 0x70;
     CHECK_OK(handshake_init_write(&bob, &d, &init, &random, &w));
     CHECK(handshake_cookie_check(cookie, writer_slice(&w)));
 }

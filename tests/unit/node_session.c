@@ -37,6 +37,38 @@ TEST(node_session, opens_with_a_message_and_packs_many_into_one)
     sw_done(&w);
 }
 
+/* The whole exchange under a fixed seed: a change of any packet is a change of the wire. */
+TEST(node_session, golden_exchange)
+{
+    sw_init(&w, 1);
+    sw_say(&w, 0, 1, 40, "one");
+    sw_run(&w, 100 * US_PER_MS);
+    static const struct {
+        enum packet_type type;
+        size_t len;
+        const char *hash;
+    } golden[] = {
+        {PACKET_INIT, HANDSHAKE_DATAGRAM_MAX,
+         "84268dd55e5624b339c7a8efc8e570339321f02961c71ae292ad2c70e5465e4a"},
+        {PACKET_RESP, 0, "ffa4b1917c9616e4db54f8e1cd0c3fbebeb39cc28af07af6044e9c611c8e4a9e"},
+        {PACKET_DATA, 16 + 7 + 3 + 16,
+         "2e96cd067e0af9e514af4ab58b2ab5f244cced7aeab4e127f15b10f046eb56aa"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(golden); i++) {
+        const struct sw_packet *k = &w.last[golden[i].type];
+        struct hash h = crypt_hash(slice_of(k->bytes, k->len));
+        char hex[65];
+        hex_encode(slice_of(h.bytes, 32), hex);
+        CHECK(golden[i].len == 0 || k->len == golden[i].len);
+        CHECK_STR(hex, golden[i].hash);
+    }
+    const struct sw_packet *k = &w.last[PACKET_DATA];
+    CHECK_EQ(k->bytes[0], 0x14);
+    CHECK_EQ(load_be32(k->bytes + 4), load_be32(w.last[PACKET_RESP].bytes + 4));
+    CHECK_EQ(load_be64(k->bytes + 8), 0);
+    sw_done(&w);
+}
+
 TEST(node_session, early_request_costs_one_round_trip)
 {
     sw_init(&w, 2);
