@@ -41,13 +41,18 @@ void dht_store_done(struct dht_store *s)
     s->mem = NULL;
 }
 
+static bool is_same_pos(const struct dht_pos *a, const struct dht_pos *b)
+{
+    return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
 static struct dht_held *find(const struct dht_store *s, const struct dht_pos *key)
 {
     struct dht_held *h;
     struct list *tmp;
     LIST_EACH(h, tmp, &s->records, struct dht_held, link)
     {
-        if (memcmp(h->key.bytes, key->bytes, sizeof(key->bytes)) == 0) {
+        if (is_same_pos(&h->key, key)) {
             return h;
         }
     }
@@ -197,7 +202,7 @@ enum ipx_err dht_store_verify(struct slice bytes, const struct mesh_id *mesh,
         return err;
     }
     struct dht_pos pos = dht_pos_of(mesh, r.nonce, &r.id);
-    if (memcmp(pos.bytes, key->bytes, sizeof(pos.bytes)) != 0) {
+    if (!is_same_pos(&pos, key)) {
         return IPX_CONFLICT;
     }
     *ret = r;

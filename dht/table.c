@@ -101,14 +101,13 @@ const struct dht_entry *dht_table_take_mark(struct dht_table *t, uint8_t mark)
     if ((mark == DHT_ENTRY_PING ? t->n_ping : t->n_untold) == 0) {
         return NULL;
     }
-    for (size_t i = 0; i < t->n; i++) {
-        if ((t->entries[i].marks & mark) != 0) {
-            clear_mark(t, &t->entries[i], mark);
-            return &t->entries[i];
-        }
+    size_t i = 0;
+    while ((t->entries[i].marks & mark) == 0) {
+        i++;
+        assert(i < t->n); /* what is counted is there */
     }
-    assert(!"a mark is counted but not there");
-    return NULL;
+    clear_mark(t, &t->entries[i], mark);
+    return &t->entries[i];
 }
 
 static bool is_waiting(const struct dht_entry *e)
