@@ -124,9 +124,7 @@ static bool spread_is_target(const struct gossip *g, const struct gossip_member 
     if (m == g->self) {
         return false;
     }
-    return gossip_member_is_live(m) ||
-           (m->state == GOSSIP_STATE_DEAD && m->reason == GOSSIP_REASON_DEAD &&
-            g->now_us - m->changed_us < GOSSIP_DEAD_TOLD_US);
+    return gossip_member_is_live(m) || gossip_member_died_lately(g, m);
 }
 
 void gossip_spread_tick(struct gossip *g, uint64_t now_us)

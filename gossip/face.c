@@ -13,10 +13,8 @@ void gossip_on_join(struct gossip *g, uint64_t now_us, const struct gossip_peer 
     if (node_id_equal(&peer->id, &g->key->pk)) {
         return;
     }
-    gossip_sync_push(g, peer, GOSSIP_SELF_SLOT,
-                     GOSSIP_WANT_STATE | GOSSIP_WANT_CHAIN | GOSSIP_WANT_AD);
-    gossip_sync_start(g, now_us, peer);
-    g->sync.n_quick = 1; /* again at once if there is no answer */
+    g->sync.n_join = GOSSIP_SYNC_JOIN_TRIES;
+    gossip_sync_join(g, now_us, peer);
 }
 
 static void look_at(struct gossip *g, uint64_t now_us, const struct node_id *peer)

@@ -36,8 +36,11 @@ uint64_t gossip_probe_timeout_us(const struct gossip *g, const struct gossip_mem
     uint64_t us = GOSSIP_PROBE_TIMEOUT_MAX_US;
     if (m->srtt_us != 0) {
         us = (uint64_t)m->srtt_us + 4 * (uint64_t)m->rttvar_us;
-        us = IPX_MIN(IPX_MAX(us, GOSSIP_PROBE_TIMEOUT_MIN_US), GOSSIP_PROBE_TIMEOUT_MAX_US);
+    } else if (g->prober.srtt_us != 0) {
+        /* not measured yet: as the others, twice, for a handshake may come first */
+        us = 2 * ((uint64_t)g->prober.srtt_us + 4 * (uint64_t)g->prober.rttvar_us);
     }
+    us = IPX_MIN(IPX_MAX(us, GOSSIP_PROBE_TIMEOUT_MIN_US), GOSSIP_PROBE_TIMEOUT_MAX_US);
     return us * (g->prober.health + 1U);
 }
 
@@ -50,17 +53,17 @@ static uint64_t indirect_wait_us(const struct gossip *g, const struct gossip_mem
     return IPX_MIN(wait_us, interval_us - timeout_us);
 }
 
-static void rtt_update(struct gossip_member *m, uint64_t rtt_us)
+static void rtt_update(uint32_t *srtt_us, uint32_t *rttvar_us, uint64_t rtt_us)
 {
     uint32_t rtt = (uint32_t)IPX_MIN(IPX_MAX(rtt_us, (uint64_t)1), 10 * US_PER_S);
-    if (m->srtt_us == 0) {
-        m->srtt_us = rtt;
-        m->rttvar_us = rtt / 2;
+    if (*srtt_us == 0) {
+        *srtt_us = rtt;
+        *rttvar_us = rtt / 2;
         return;
     }
-    uint32_t off = rtt > m->srtt_us ? rtt - m->srtt_us : m->srtt_us - rtt;
-    m->rttvar_us = (3 * m->rttvar_us + off) / 4;
-    m->srtt_us = IPX_MAX((7 * m->srtt_us + rtt) / 8, 1U);
+    uint32_t off = rtt > *srtt_us ? rtt - *srtt_us : *srtt_us - rtt;
+    *rttvar_us = (3 * *rttvar_us + off) / 4;
+    *srtt_us = IPX_MAX((7 * *srtt_us + rtt) / 8, 1U);
 }
 
 /* --- messages --- */
@@ -173,6 +176,7 @@ static void probe_begin(struct gossip *g, uint64_t now_us, struct gossip_probe *
     p->slot = m->slot;
     p->target = m->facts.id;
     p->sent_us = now_us;
+    p->n_tries++;
     p->due_us = now_us + gossip_probe_timeout_us(g, m);
     send_ping(g, m, p->req_id);
 }
@@ -228,10 +232,19 @@ static void probe_timed_out(struct gossip *g, uint64_t now_us, struct gossip_pro
     }
     switch ((enum gossip_probe_why)p->why) {
     case GOSSIP_PROBE_RELAY:
+        if (p->state == GOSSIP_PROBE_INDIRECT) {
+            probe_end(p);
+            return;
+        }
         gossip_send(g, &p->origin, GOSSIP_TYPE_NACK, p->origin_req, &empty);
-        probe_end(p);
+        sm_move(&gossip_probe_table, &p->state, GOSSIP_PROBE_INDIRECT);
+        p->due_us = now_us + GOSSIP_PROBE_TIMEOUT_MAX_US;
         return;
     case GOSSIP_PROBE_FINAL:
+        if (p->n_tries < GOSSIP_PROBE_FINAL_TRIES) {
+            probe_begin(g, now_us, p, m);
+            return;
+        }
         probe_end(p);
         gossip_verdict_final(g, now_us, m, false);
         return;
@@ -295,7 +308,8 @@ void gossip_probe_recv_ack(struct gossip *g, uint64_t now_us, const struct gossi
         return;
     }
     if (is_direct) {
-        rtt_update(m, now_us - p->sent_us);
+        rtt_update(&m->srtt_us, &m->rttvar_us, now_us - p->sent_us);
+        rtt_update(&g->prober.srtt_us, &g->prober.rttvar_us, now_us - p->sent_us);
     }
     probe_end(p);
     m->is_excused = false;
@@ -332,6 +346,7 @@ void gossip_probe_recv_ping_req(struct gossip *g, uint64_t now_us, const struct 
     p->origin = *from;
     p->origin_req = req_id;
     probe_begin(g, now_us, p, m);
+    p->due_us = IPX_MIN(p->due_us, now_us + GOSSIP_PROBE_NACK_US);
 }
 
 void gossip_probe_hearsay(struct gossip *g, struct gossip_member *m)

@@ -17,13 +17,16 @@ struct gossip;
 #define GOSSIP_PROBE_TIMEOUT_MIN_US (100 * US_PER_MS)
 #define GOSSIP_PROBE_TIMEOUT_MAX_US (500 * US_PER_MS)
 #define GOSSIP_PROBE_WITNESSES 3
+#define GOSSIP_PROBE_NACK_US (200 * US_PER_MS) /* a witness says "not yet" after this at most */
 #define GOSSIP_PROBE_HEALTH_MAX 8
+#define GOSSIP_PROBE_FINAL_TRIES 3 /* pings before a verdict on hearsay */
 #define GOSSIP_PROBES_MAX 32      /* in flight: own round, witness and final probes, relayed ones */
 #define GOSSIP_PROBE_RELAYS_MAX 16 /* of these for others */
 #define GOSSIP_PROBE_CONFIRMERS 4 /* members that on hearsay look for themselves at once, about */
 #define GOSSIP_STALL_US (500 * US_PER_MS) /* a tick this late: we were asleep */
 #define GOSSIP_REVISIT_US (10 * US_PER_S) /* between looks at one of the dead */
 
+/* INDIRECT of a relayed probe: the nack is sent, an ack would still be passed on. */
 enum gossip_probe_state { GOSSIP_PROBE_IDLE, GOSSIP_PROBE_DIRECT, GOSSIP_PROBE_INDIRECT };
 extern const struct sm_table gossip_probe_table;
 
@@ -34,6 +37,7 @@ struct gossip_probe {
     uint8_t state; /* enum gossip_probe_state */
     uint8_t why;
     uint8_t n_asked, n_nacks;
+    uint8_t n_tries; /* FINAL: pings sent */
     uint16_t slot;
     uint32_t req_id;
     uint64_t sent_us, due_us;
@@ -52,6 +56,7 @@ struct gossip_prober {
     uint16_t urgent;      /* slot to probe in the next round; GOSSIP_NO_SLOT */
     uint8_t health;
     uint16_t n_doubted;
+    uint32_t srtt_us, rttvar_us; /* of all members: for those not measured yet */
 };
 
 void gossip_probe_init(struct gossip *g);

@@ -91,7 +91,7 @@ static uint64_t follow_us(const struct gossip *g)
 
 static bool sync_is_quick(const struct gossip_sync *s)
 {
-    return s->n_follows > 0 || (s->n_quick > 0 && s->n_quick <= GOSSIP_SYNC_QUICK_MAX);
+    return s->n_follows > 0 || s->n_join > 0 || (s->n_quick > 0 && s->n_quick <= GOSSIP_SYNC_QUICK_MAX);
 }
 
 void gossip_sync_news(struct gossip *g, uint64_t now_us)
@@ -110,6 +110,9 @@ static void sync_schedule(struct gossip *g, uint64_t now_us)
         wait_us = GOSSIP_SYNC_AGAIN_US;
     } else if (s->n_follows > 0) {
         wait_us = follow_us(g);
+    }
+    if (s->n_join > 0) {
+        wait_us = IPX_MIN(wait_us, GOSSIP_SYNC_ANSWER_US);
     }
     s->next_us = now_us + rng_jitter(&g->rng, wait_us, 20);
 }
@@ -133,6 +136,19 @@ void gossip_sync_start(struct gossip *g, uint64_t now_us, const struct gossip_pe
     gossip_send(g, to, GOSSIP_TYPE_DIGEST, req_id, &msg);
 }
 
+void gossip_sync_join(struct gossip *g, uint64_t now_us, const struct gossip_peer *to)
+{
+    struct gossip_sync *s = &g->sync;
+    s->join = *to;
+    if (g->members.n > 1) {
+        s->n_join--; /* alone there is nothing else to try */
+    }
+    gossip_sync_push(g, to, GOSSIP_SELF_SLOT,
+                     GOSSIP_WANT_STATE | GOSSIP_WANT_CHAIN | GOSSIP_WANT_AD);
+    gossip_sync_start(g, now_us, to);
+    s->n_quick = 1;
+}
+
 static struct gossip_member *random_member(struct gossip *g)
 {
     const struct gossip_members *t = &g->members;
@@ -153,7 +169,7 @@ static void sync_expire(struct gossip *g, uint64_t now_us)
     for (unsigned i = 0; i < GOSSIP_SYNC_ASKED; i++) {
         if (s->asked[i].due_us <= now_us) {
             s->asked[i].due_us = NEVER_US;
-            s->n_quick = (uint8_t)IPX_MIN(s->n_quick + 1, UINT8_MAX);
+            s->n_quick = IPX_MAX(s->n_quick, (uint8_t)1);
         }
     }
 }
@@ -165,6 +181,15 @@ void gossip_sync_tick(struct gossip *g, uint64_t now_us, bool is_slow)
         return;
     }
     sync_expire(g, now_us);
+    const struct gossip_member *contact = gossip_members_find(&g->members, &s->join.id);
+    if (contact != NULL && gossip_member_is_live(contact)) {
+        s->n_join = 0; /* it is one of us now: the usual exchanges do the rest */
+    }
+    if (s->n_join > 0) {
+        struct gossip_peer to = s->join;
+        gossip_sync_join(g, now_us, &to);
+        return;
+    }
     struct gossip_member *m = s->n_follows > 0 ? gossip_members_successor(&g->members, g->self,
                                                                           s->n_follow + 1U)
                                                : random_member(g);
@@ -235,7 +260,7 @@ static unsigned diff_member(struct gossip *g, uint64_t now_us, const struct goss
     }
     int order = gossip_member_compare(m, &v->boot, v->incarnation);
     if (!gossip_member_is_live(m) && order <= 0) {
-        if (m->state == GOSSIP_STATE_LEFT) {
+        if (m->state == GOSSIP_STATE_LEFT || gossip_member_died_lately(g, m)) {
             gossip_sync_push(g, from, m->slot, GOSSIP_WANT_STATE);
         } else {
             gossip_probe_doubt(g, m);

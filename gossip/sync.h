@@ -18,6 +18,7 @@ struct gossip;
 #define GOSSIP_SYNC_FOLLOWS 2
 #define GOSSIP_SYNC_QUICK_MAX 12     /* quick ones in a row before they slow down */
 #define GOSSIP_SYNC_ANSWER_US US_PER_S /* no answer: another is asked */
+#define GOSSIP_SYNC_JOIN_TRIES 30    /* a first contact that does not answer */
 #define GOSSIP_SYNC_CALM_N 128       /* above this many members follow-ups are rarer */
 #define GOSSIP_SYNC_DIFFS_MAX 8      /* packets of versions an exchange */
 #define GOSSIP_SYNC_JOBS 4           /* exchanges that we answer at once */
@@ -26,7 +27,7 @@ struct gossip;
 #define GOSSIP_SYNC_PUSHES_STEP 32    /* first size of the list of pushes; it doubles up to */
 #define GOSSIP_SYNC_PUSHES_MAX 1024  /* members and documents waiting to be pushed */
 #define GOSSIP_SYNC_PUSH_BURST 128   /* packets, then one each */
-#define GOSSIP_SYNC_PUSH_REFILL_US US_PER_MS
+#define GOSSIP_SYNC_PUSH_REFILL_US 250 /* of 1.1 kB: 4 MB a second at most */
 
 struct gossip_diff_job {
     struct gossip_peer to;
@@ -54,6 +55,8 @@ struct gossip_sync {
     uint8_t n_follow;   /* which successor is next */
     uint8_t n_quick;
     uint64_t last_us;   /* the last was sent */
+    struct gossip_peer join; /* asked again each second until it is a member here */
+    uint8_t n_join;          /* tries left */
     struct gossip_asked {
         struct node_id id;
         uint32_t req_id;
@@ -71,6 +74,8 @@ void gossip_sync_init(struct gossip *g);
 void gossip_sync_done(struct gossip *g);
 /* Something changed that others may lack. */
 void gossip_sync_news(struct gossip *g, uint64_t now_us);
+/* Tells a first contact who we are and compares; repeated until it answers. */
+void gossip_sync_join(struct gossip *g, uint64_t now_us, const struct gossip_peer *to);
 void gossip_sync_start(struct gossip *g, uint64_t now_us, const struct gossip_peer *to);
 void gossip_sync_recv_digest(struct gossip *g, uint64_t now_us, const struct gossip_peer *from,
                              uint32_t req_id, const struct gossip_msg *m);

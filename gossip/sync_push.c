@@ -207,15 +207,35 @@ void gossip_sync_recv_pull(struct gossip *g, const struct gossip_peer *from,
     }
 }
 
+/* The last word on a member: its own, or of the dead the verdict. */
+static struct slice state_bytes(const struct gossip_member *m)
+{
+    if (gossip_member_is_live(m)) {
+        return gossip_bytes_slice(&m->alive);
+    }
+    if (m->state == GOSSIP_STATE_LEFT) {
+        return gossip_bytes_slice(&m->leave);
+    }
+    for (unsigned i = 0; i < m->n_accusers; i++) {
+        if (m->accusers[i].is_dead) {
+            return gossip_bytes_slice(&m->accusers[i].item);
+        }
+    }
+    return SLICE_EMPTY;
+}
+
 /* The items of one member; what does not fit stays wanted. `push->want` 0 when all is in. */
 static void push_pack_member(struct gossip *g, struct gossip_push *push, struct gossip_packer *p)
 {
     const struct gossip_member *m = g->members.slots[push->slot];
-    struct slice state =
-        gossip_bytes_slice(m->state == GOSSIP_STATE_LEFT ? &m->leave : &m->alive);
+    struct slice state = state_bytes(m);
     struct gossip_item chain = {.kind = GOSSIP_KIND_CHAIN, .body = gossip_bytes_slice(&m->chain)};
     struct gossip_item note;
-    bool is_left = m->state == GOSSIP_STATE_LEFT;
+    bool is_gone = !gossip_member_is_live(m);
+    if (state.len == 0) { /* shut out: nothing is said of it */
+        push->want = 0;
+        return;
+    }
     if ((push->want & GOSSIP_WANT_STATE) != 0) {
         /* a statement and its chain go together where that is possible */
         size_t both = state.len + ((push->want & GOSSIP_WANT_CHAIN) != 0 ? chain.body.len + 8 : 0);
@@ -226,13 +246,13 @@ static void push_pack_member(struct gossip *g, struct gossip_push *push, struct 
         push->want &= (uint8_t)~GOSSIP_WANT_STATE;
     }
     if ((push->want & GOSSIP_WANT_CHAIN) != 0) {
-        if (!is_left && !gossip_packer_add_item(p, &chain)) {
+        if (!is_gone && !gossip_packer_add_item(p, &chain)) {
             return;
         }
         push->want &= (uint8_t)~GOSSIP_WANT_CHAIN;
     }
     if ((push->want & GOSSIP_WANT_AD) != 0) {
-        bool is_in = is_left || m->ad_item.len == 0;
+        bool is_in = is_gone || m->ad_item.len == 0;
         if (!is_in && m->ad_item.len > GOSSIP_ADS_INLINE_MAX) {
             is_in = !gossip_ads_note_item(gossip_bytes_slice(&m->ad_item), &note) ||
                     gossip_packer_add_item(p, &note);
@@ -242,7 +262,7 @@ static void push_pack_member(struct gossip *g, struct gossip_push *push, struct 
         if (!is_in) {
             return;
         }
-        if (!is_left && m->vitals_item.len > 0) { /* a newcomer wants to know whom to ask */
+        if (!is_gone && m->vitals_item.len > 0) { /* a newcomer wants to know whom to ask */
             gossip_packer_add(p, gossip_bytes_slice(&m->vitals_item));
         }
         push->want = 0;

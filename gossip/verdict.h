@@ -41,6 +41,8 @@ void gossip_verdict_end(struct gossip *g, uint64_t now_us, struct gossip_member 
                         enum gossip_reason reason);
 /* A member whom we hold suspect or dead wrote to us: it must hear it to refute it. */
 void gossip_verdict_tell(struct gossip *g, uint64_t now_us, struct gossip_member *m);
+/* Dead by accusation, and for less than GOSSIP_DEAD_TOLD_US. */
+bool gossip_member_died_lately(const struct gossip *g, const struct gossip_member *m);
 void gossip_verdict_tick(struct gossip *g, uint64_t now_us);
 /* After a pause of this process: time we did not live does not count against others. */
 void gossip_verdict_delay(struct gossip *g, uint64_t late_us);

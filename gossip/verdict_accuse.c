@@ -42,11 +42,33 @@ uint64_t gossip_suspicion_us(uint32_t n_live, unsigned n_confirmations)
     return max_us - (max_us - min_us) / 1000 * share;
 }
 
+bool gossip_member_died_lately(const struct gossip *g, const struct gossip_member *m)
+{
+    return m->state == GOSSIP_STATE_DEAD && m->reason == GOSSIP_REASON_DEAD &&
+           g->now_us - m->changed_us < GOSSIP_DEAD_TOLD_US;
+}
+
+static bool has_dead_vote(const struct gossip_member *m)
+{
+    for (unsigned i = 0; i < m->n_accusers; i++) {
+        if (m->accusers[i].is_dead) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void suspicion_arm(struct gossip *g, struct gossip_member *m)
 {
     unsigned n = m->n_accusers > 0 ? m->n_accusers - 1U : 0;
-    m->suspect_due_us =
-        m->suspect_us + gossip_suspicion_us(gossip_members_live(&g->members), n);
+    uint32_t n_live = gossip_members_live(&g->members);
+    uint64_t lasts_us = gossip_suspicion_us(n_live, n);
+    if (m->is_accused_by_self && has_dead_vote(m)) {
+        /* another's timer ran out and our own probes failed: we missed the suspicion, and the
+         * accused had its time to refute; half the shortest is left to it with us */
+        lasts_us = IPX_MIN(lasts_us, gossip_suspicion_us(n_live, GOSSIP_SUSPICION_K) / 2);
+    }
+    m->suspect_due_us = m->suspect_us + lasts_us;
     g->suspect_next_us = IPX_MIN(g->suspect_next_us, m->suspect_due_us);
 }
 
@@ -60,25 +82,33 @@ static struct gossip_accuser *accuser_find(struct gossip_member *m, const struct
     return NULL;
 }
 
+/* Where an accusation of `by` goes: its own older place, a free one, or, for the first verdict,
+ * that of a mere suspicion. NULL: it is no news. */
+static struct gossip_accuser *accuser_place(struct gossip_member *m, const struct node_id *by,
+                                            bool is_dead)
+{
+    struct gossip_accuser *a = accuser_find(m, by);
+    if (a != NULL) {
+        return a->is_dead || !is_dead ? NULL : a;
+    }
+    if (m->n_accusers < GOSSIP_ACCUSERS_MAX) {
+        return &m->accusers[m->n_accusers];
+    }
+    return is_dead && !has_dead_vote(m) ? &m->accusers[GOSSIP_ACCUSERS_MAX - 1] : NULL;
+}
+
 /* Keeps a verified accusation. True if it is news. */
 static bool accuse(struct gossip *g, struct gossip_member *m, const struct node_id *by,
                    struct slice item, bool is_dead, uint16_t from_slot)
 {
-    struct gossip_accuser *a = accuser_find(m, by);
+    struct gossip_accuser *a = accuser_place(m, by, is_dead);
     if (a == NULL) {
-        if (m->n_accusers == GOSSIP_ACCUSERS_MAX) {
-            return false; /* k confirmations are enough */
-        }
-        a = &m->accusers[m->n_accusers];
-    } else if (a->is_dead || !is_dead) {
         return false;
     }
     if (gossip_bytes_set(g->mem, &a->item, item) != IPX_OK) {
         return false;
     }
-    if (a == &m->accusers[m->n_accusers]) {
-        m->n_accusers++;
-    }
+    m->n_accusers = (uint8_t)IPX_MAX(m->n_accusers, a - m->accusers + 1);
     a->id = *by;
     a->is_dead = is_dead;
     gossip_spread_put(&g->spread, &a->spread,
@@ -86,7 +116,7 @@ static bool accuse(struct gossip *g, struct gossip_member *m, const struct node_
     return true;
 }
 
-static bool accuse_self(struct gossip *g, struct gossip_member *m, bool is_dead)
+static void accuse_self(struct gossip *g, struct gossip_member *m, bool is_dead)
 {
     uint8_t body[192];
     uint8_t item[288];
@@ -101,7 +131,8 @@ static bool accuse_self(struct gossip *g, struct gossip_member *m, bool is_dead)
     gossip_item_sign(&out, kind, g->key, &g->mesh, writer_slice(&w), SLICE_EMPTY);
     assert(!w.failed && !out.failed);
     m->is_accused_by_self = true;
-    return accuse(g, m, &g->key->pk, writer_slice(&out), is_dead, GOSSIP_NO_SLOT);
+    /* three others may accuse it already: then ours adds nothing */
+    (void)accuse(g, m, &g->key->pk, writer_slice(&out), is_dead, GOSSIP_NO_SLOT);
 }
 
 static void suspicion_begin(struct gossip *g, uint64_t now_us, struct gossip_member *m)
@@ -122,7 +153,7 @@ void gossip_verdict_suspect(struct gossip *g, uint64_t now_us, struct gossip_mem
     if (m->state == GOSSIP_STATE_ALIVE) {
         suspicion_begin(g, now_us, m);
     }
-    err_ignore(accuse_self(g, m, false) ? IPX_OK : IPX_FULL, "three accuse it already");
+    accuse_self(g, m, false);
     suspicion_arm(g, m);
     m->told_accused_us = 0;
     gossip_verdict_tell(g, now_us, m); /* the accused hears it first (buddy) */
@@ -186,17 +217,32 @@ static void hear_leave(struct gossip *g, uint64_t now_us, struct gossip_member *
     gossip_sync_news(g, now_us);
 }
 
+/* Another's timer ran out: look now, whatever ours says. */
+static void hear_dead(struct gossip *g, uint64_t now_us, struct gossip_member *m)
+{
+    uint64_t min_us = gossip_suspicion_us(gossip_members_live(&g->members), GOSSIP_SUSPICION_K);
+    if (now_us - m->suspect_us >= min_us) {
+        m->suspect_due_us = now_us;
+        g->suspect_next_us = now_us;
+    } else if (!m->is_accused_by_self) {
+        gossip_probe_start(g, now_us, m, GOSSIP_PROBE_WITNESS);
+    }
+}
+
 static void hear_accusation(struct gossip *g, uint64_t now_us, struct gossip_member *m,
                             const struct gossip_claim *claim, const struct gossip_item *item,
                             uint16_t from_slot)
 {
     bool is_dead = item->kind == GOSSIP_KIND_DEAD;
     struct gossip_member *by = gossip_members_find(&g->members, &claim->by);
-    const struct gossip_accuser *known = accuser_find(m, &claim->by);
+    if (gossip_member_died_lately(g, m) && from_slot != GOSSIP_NO_SLOT && !is_dead) {
+        struct gossip_peer late = gossip_peer_of(g->members.slots[from_slot]);
+        gossip_sync_push(g, &late, m->slot, GOSSIP_WANT_STATE);
+        return;
+    }
     if (!gossip_member_is_live(m) || by == NULL || by == g->self || by == m ||
         gossip_member_compare(m, &claim->boot, claim->incarnation) != 0 ||
-        (known != NULL && (known->is_dead || !is_dead)) ||
-        (known == NULL && m->n_accusers == GOSSIP_ACCUSERS_MAX)) {
+        accuser_place(m, &claim->by, is_dead) == NULL) {
         return;
     }
     if (!gossip_bucket_take(&by->accuse_bucket, now_us, GOSSIP_ACCUSE_BURST,
@@ -212,10 +258,8 @@ static void hear_accusation(struct gossip *g, uint64_t now_us, struct gossip_mem
         gossip_probe_hearsay(g, m);
     }
     suspicion_arm(g, m);
-    if (is_dead && now_us - m->suspect_us >=
-                       gossip_suspicion_us(gossip_members_live(&g->members), GOSSIP_SUSPICION_K)) {
-        m->suspect_due_us = now_us; /* another's timer ran out: look now */
-        g->suspect_next_us = now_us;
+    if (is_dead) {
+        hear_dead(g, now_us, m);
     }
 }
 
@@ -247,18 +291,15 @@ void gossip_verdict_claim(struct gossip *g, uint64_t now_us, const struct gossip
 
 static void die(struct gossip *g, uint64_t now_us, struct gossip_member *m)
 {
-    bool has_verdict = false;
-    for (unsigned i = 0; i < m->n_accusers; i++) {
-        has_verdict = has_verdict || m->accusers[i].is_dead;
-    }
-    if (!has_verdict) { /* the first says it; the others only pass that on */
-        err_ignore(accuse_self(g, m, true) ? IPX_OK : IPX_FULL, "three accuse it already");
+    if (!has_dead_vote(m)) { /* the first says it; the others only pass that on */
+        accuse_self(g, m, true);
     }
     gossip_member_move(&g->members, m, now_us, GOSSIP_STATE_DEAD);
     m->reason = GOSSIP_REASON_DEAD;
     g->stats.n_deaths++;
     gossip_event(g, "dead", &m->facts.id, m->incarnation);
     gossip_news(g, m, 0);
+    gossip_sync_news(g, now_us); /* whom the rumour missed holds it for live still */
 }
 
 void gossip_verdict_final(struct gossip *g, uint64_t now_us, struct gossip_member *m,
