@@ -10,6 +10,7 @@
  *   issuer.key, issuer.cert   only where the mesh was made (or an issuer was put)
  *   chain contacts seq book issuers labels policy   what the node asked to save (node.h)
  *   generation   u32, incremented and synced before each start
+ *   root.key                  sealed, where the mesh was made with a passphrase
  *   listen, accept            what --listen said, for `up`
  *   node.log, node.log.1      logfmt, two files of 8 MiB
  *   lock, sock                held and listened on while the node runs
@@ -57,9 +58,21 @@ struct home_seed {
     uint8_t issuer_seed[32];
     struct slice issuer_cert;
     const char *listen, *accept; /* may be NULL */
+    struct slice labels;         /* lines of name=value; may be empty */
+    struct slice root_key;       /* sealed; may be empty */
 };
 IPX_MUST_USE enum ipx_err os_home_create(const char *path, const struct home_seed *seed);
 void os_home_remove(const char *path);
 
+/* The process that holds the lock; 0 if none does. */
+int os_home_pid(const char *path);
+/* What --listen said when the home was made; false if nothing. */
+bool os_home_listen(const char *path, char *out, size_t size);
+/* Replaces one file, mode 0600, synced; also outside the home. Fault: IPX_IO (errno is set). */
+IPX_MUST_USE enum ipx_err os_file_replace(const char *path, struct slice bytes);
+/* A whole file of at most `max` bytes; the caller frees it. Conditions: IPX_NOT_FOUND, IPX_LIMIT.
+ * Faults: IPX_IO, IPX_NO_MEMORY. */
+IPX_MUST_USE enum ipx_err os_file_read(const char *path, size_t max, struct mem *mem,
+                                       struct slice *ret);
 /* One saved file (the shell, for NODE_ACTION_SAVE). */
 IPX_MUST_USE enum ipx_err os_home_save(const char *path, enum node_save what, struct slice bytes);
