@@ -4,9 +4,16 @@
  * A few session planes in memory, joined by a network with delay, loss and reordering,
  * under one virtual clock: for the tests and fuzz targets of node/session.
  */
+#include <stdlib.h>
+
 #include "node/session.h"
 #include "tests/cert_fixture.h"
-#include "tests/harness.h"
+
+#ifndef CHECK /* without tests/harness.h: fuzz targets */
+#define CHECK(cond) assert(cond)
+#define CHECK_OK(err) assert((err) == IPX_OK)
+#define CHECK_EQ(a, b) assert((a) == (b))
+#endif
 
 #define SW_NODES 3
 #define SW_FLIGHT 4096 /* packets on their way */

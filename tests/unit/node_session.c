@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sessions between planes in memory: opening, confirming, saying, moving, renewing, ending. */
+#include "tests/harness.h"
+
 #include "tests/session_world.h"
 
 static struct sw w;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What strangers, copyists, joiners and liars get out of a session plane: overlay section 6, 4-12.
  */
+#include "tests/harness.h"
+
 #include "tests/session_world.h"
 
 static struct sw w;
