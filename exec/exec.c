@@ -280,3 +280,19 @@ void exec_check(const struct exec *x)
     owner_check(x->owner);
     place_check(x->place);
 }
+
+/* --- sources --- */
+
+size_t exec_sources(const struct exec *x, struct resource *ret, size_t max)
+{
+    (void)x;
+    (void)ret;
+    (void)max;
+    return 0;
+}
+
+void exec_on_source_client(struct exec *x, uint64_t now_us, uint32_t handle, const char *user,
+                           uint32_t rights)
+{
+    owner_on_client(x->owner, now_us, handle, user, rights);
+}

@@ -82,6 +82,9 @@ enum exec_right {
 };
 void exec_on_client(struct exec *x, uint64_t now_us, uint32_t handle, const char *user,
                     uint32_t rights);
+/* A local client that publishes or taps (protocol 7); then as exec_on_client. */
+void exec_on_source_client(struct exec *x, uint64_t now_us, uint32_t handle, const char *user,
+                           uint32_t rights);
 void exec_on_client_message(struct exec *x, uint64_t now_us, uint32_t handle, uint8_t type,
                             struct slice body);
 void exec_on_client_closed(struct exec *x, uint64_t now_us, uint32_t handle);
@@ -110,6 +113,9 @@ bool exec_poll(struct exec *x, uint64_t now_us, struct exec_action *ret);
 
 /* Queries */
 void exec_vitals(const struct exec *x, struct exec_vitals *ret); /* of the place here */
+/* The `+source` resources of what is published here, for the node's ad; at most `max`. Valid until
+ * the next call on x. EXEC_SOURCES_CHANGED tells that the list is another. */
+size_t exec_sources(const struct exec *x, struct resource *ret, size_t max);
 struct exec_stats {
     uint64_t n_malformed, n_refused, n_results, n_late_results, n_lost;
     uint32_t n_jobs, n_jobs_finished, n_running, n_clients, n_streams;
