@@ -35,6 +35,8 @@
 #define IPX_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define IPX_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+#define CONTAINER_OF_CONST(ptr, type, member)                                                      \
+    ((const type *)((const char *)(ptr)-offsetof(type, member)))
 
 /* Time in cores is monotonic microseconds (`now_us`); these are the units used with it. */
 #define US_PER_MS UINT64_C(1000)

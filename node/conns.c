@@ -540,13 +540,13 @@ uint64_t conns_deadline(const struct node *n)
     uint64_t due = NEVER_US;
     const struct list *l;
     for (l = n->conns.next; l != &n->conns; l = l->next) {
-        const struct conn *c = CONTAINER_OF(l, const struct conn, list);
+        const struct conn *c = CONTAINER_OF_CONST(l, struct conn, list);
         if (c->link != NULL) {
             due = IPX_MIN(due, link_deadline(c->link));
         }
     }
     for (l = n->dials.next; l != &n->dials; l = l->next) {
-        const struct dial *d = CONTAINER_OF(l, const struct dial, list);
+        const struct dial *d = CONTAINER_OF_CONST(l, struct dial, list);
         due = IPX_MIN(due, IPX_MIN(d->due_us, d->try_us));
     }
     return due;

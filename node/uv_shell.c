@@ -2,9 +2,11 @@
 #include "node/uv_shell.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <time.h>
 
 #include "node/os_home.h"
+#include "node/os_labels.h"
 
 uint64_t shell_now_us(const struct shell *s)
 {
@@ -73,6 +75,7 @@ static void begin_stop(struct shell *s, int code, const char *text)
     s->exit_code = code;
     s->is_stopping = true;
     if (text != NULL && *text != '\0') {
+        snprintf(s->stop_text, sizeof(s->stop_text), "%s", text);
         fprintf(stderr, "level=info event=stop code=%d why=\"%s\"\n", code, text);
     }
     uv_stop(&s->loop);
@@ -105,12 +108,23 @@ static void act(struct shell *s, const struct node_action *a)
     }
 }
 
+static void measure(struct shell *s, uint64_t now)
+{
+    struct node_vitals v;
+    os_vitals(s->home, &v);
+    node_on_vitals(s->node, now, &v);
+}
+
 static void watch_clock(struct shell *s, uint64_t now)
 {
     bool was_paused = now - s->last_turn_us > SHELL_GAP_US && s->armed_us < now - SHELL_GAP_US;
     if (now >= s->next_clock_us || was_paused) {
         s->next_clock_us = now + SHELL_CLOCK_EVERY_US;
         node_on_clock(s->node, now, shell_wall_ms());
+        measure(s, now);
+        if (s->hooks.minute != NULL) {
+            s->hooks.minute(s->hooks.user);
+        }
     }
     s->last_turn_us = now;
 }
@@ -262,7 +276,11 @@ int shell_run(struct shell *s, struct node *node)
     uv_signal_start(&s->on_term, on_signal, SIGTERM);
     uv_signal_start(&s->on_int, on_signal, SIGINT);
     node_start(node, now, shell_wall_ms());
+    measure(s, now);
     shell_drain(s);
+    if (!s->is_stopping && s->hooks.ready != NULL) {
+        s->hooks.ready(s->hooks.user);
+    }
     uv_run(&s->loop, UV_RUN_DEFAULT);
     return s->exit_code;
 }

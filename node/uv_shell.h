@@ -32,8 +32,15 @@ struct shell_socket { /* one listen address: a UDP socket and a TCP listener on 
 /* Processes and storage of the exec core; made by uv_exec.c. `act` performs one exec action. */
 struct shell_exec;
 
+struct shell_hooks { /* set after shell_init; each may be NULL */
+    void (*ready)(void *user);  /* the node has started and its sockets are live */
+    void (*minute)(void *user); /* about each minute, when the clock is told */
+    void *user;
+};
+
 struct shell {
     uv_loop_t loop;
+    struct shell_hooks hooks;
     uv_timer_t timer;
     uint64_t armed_us;     /* deadline the timer is set to; NEVER_US if off */
     uint64_t last_turn_us; /* to see that the process was stopped or the machine slept */
@@ -50,6 +57,7 @@ struct shell {
     uv_signal_t on_term, on_int;
     bool is_draining, is_stopping;
     int exit_code;
+    char stop_text[128];   /* why the node stopped, "" if it was asked to */
     const char *home;      /* where node_save files go; borrowed */
     uint64_t n_udp_dropped;
     uint8_t datagram[SHELL_DATAGRAM_MAX];
