@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "node/session_core.h"
+#include "node/session_parts.h"
 
 #define PEERS_MAX(sessions) ((sessions) + SESSION_UNCONFIRMED_MAX + SESSION_OPENING_MAX + HELD_MAX)
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/handshake_judge.h"
-#include "node/session_core.h"
+#include "node/session_parts.h"
 
 /* Handshakes a second before a cookie is asked for, and the node's limit. */
 static const struct bucket_rate load_rate = {.per_s = 200, .burst = 200};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "node/session_core.h"
+#include "node/session_parts.h"
 
 /* Messages a second of one peer: 50 requests and as many answers; and of all together. */
 static const struct bucket_rate peer_rate = {.per_s = 100, .burst = 400};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/handshake_judge.h"
-#include "node/session_core.h"
+#include "node/session_parts.h"
 
 /* The first waiting message that may ride in the INIT. */
 static struct session_waiting *early_find(const struct session_plane *p,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "node/session_core.h"
+#include "node/session_parts.h"
 
 /* Paths: a new address of a peer is used once the peer has answered from it */
 

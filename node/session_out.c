@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "node/session_core.h"
+#include "node/session_parts.h"
 
 static struct session_out *item_new(struct session_plane *p, size_t len)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "node/session_core.h"
+#include "node/session_parts.h"
 
 int64_t session_wall_ms(const struct session_plane *p)
 {

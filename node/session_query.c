@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "node/session_core.h"
+#include "node/session_parts.h"
 
 static void info_fill(const struct session_peer *peer, struct session_info *ret)
 {
