@@ -275,11 +275,14 @@ static void run_tick(void *user, struct event *e)
     if (n->tick_at_us == e->due_us) {
         n->tick_at_us = NEVER_US;
     }
-    if (n->node != NULL && node_deadline(n->node) <= w->now_us) {
+    if (n->node == NULL) {
+        return;
+    }
+    if (node_deadline(n->node) <= w->now_us) {
         n->n_ticks++;
         node_tick(n->node, w->now_us);
-        world_drain(w, n);
     }
+    world_drain(w, n); /* also arms the next: the deadline may have moved since */
 }
 
 void world_drain(struct world *w, struct world_node *n)
