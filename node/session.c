@@ -245,6 +245,15 @@ static enum ipx_err message_judge(const struct session_plane *p, const struct se
     return is_joiner && !is_for_joiners ? IPX_DENIED : IPX_OK;
 }
 
+/* Request ids of both sides may meet: a request of ours is no answer to theirs. */
+static bool is_early_answer(const struct session_plane *p, const struct session_peer *peer,
+                            const struct session_message *m)
+{
+    uint64_t requests = p->early_types | SESSION_TYPE_BIT(SESSION_PING);
+    return peer->held != NULL && peer->held->call.init.early.request_id == m->request_id &&
+           (requests & SESSION_TYPE_BIT(m->type)) == 0;
+}
+
 enum ipx_err session_send(struct session_plane *p, uint64_t now_us, const struct session_message *m)
 {
     p->now_us = IPX_MAX(p->now_us, now_us);
@@ -258,7 +267,7 @@ enum ipx_err session_send(struct session_plane *p, uint64_t now_us, const struct
     }
     struct handshake_message message = {
         .is_set = true, .type = m->type, .request_id = m->request_id, .body = m->body};
-    if (peer->held != NULL && peer->held->call.init.early.request_id == m->request_id) {
+    if (is_early_answer(p, peer, m)) {
         session_held_finish(p, peer, &message);
     } else if (peer->cur == NULL) {
         err = send_later(p, peer, m);

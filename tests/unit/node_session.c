@@ -98,6 +98,26 @@ TEST(node_session, early_request_costs_one_round_trip)
     CHECK_STR(sw_seen(&w, 1, SESSION_ACTION_MESSAGE)->text, "key");
     sw_done(&w);
 
+    /* a request of the other side under the same id is not taken for the answer */
+    sw_init(&w, 30);
+    w.nodes[1].answers_early = false;
+    sw_say(&w, 0, 1, SW_FIND_NODE, "key");
+    sw_run(&w, SW_DELAY_US);
+    const struct sw_event *asked = sw_seen(&w, 1, SESSION_ACTION_EARLY);
+    struct session_message same = {.peer = w.nodes[0].key.pk,
+                                   .to = w.nodes[0].addr,
+                                   .type = SW_FIND_NODE,
+                                   .request_id = asked->a.request_id,
+                                   .body = slice_text("mine")};
+    CHECK_OK(session_send(w.nodes[1].plane, w.now_us, &same));
+    same.type = SW_NODES_FOUND;
+    same.body = slice_text("yours");
+    CHECK_OK(session_send(w.nodes[1].plane, w.now_us, &same));
+    sw_run(&w, 300 * US_PER_MS);
+    CHECK_EQ(sw_count(&w, 0, SESSION_ACTION_MESSAGE), 2);
+    CHECK_STR(sw_seen(&w, 0, SESSION_ACTION_MESSAGE)->text, "yours");
+    sw_done(&w);
+
     /* a request that may have effects is no early request */
     sw_init(&w, 4);
     sw_say(&w, 0, 1, 48, "claim");
