@@ -12,7 +12,7 @@
 #define SAY_AFTER_US US_PER_S
 #define HINT_AFTER_US (10 * US_PER_S)
 
-uint64_t client_now_us(void)
+uint64_t local_now_us(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -38,7 +38,7 @@ static enum ipx_err connect_to(const char *home, int *ret_fd)
     return IPX_OK;
 }
 
-enum ipx_err client_open(struct client *c, const char *home, uint16_t protocol, struct mem *mem,
+enum ipx_err local_open(struct client *c, const char *home, uint16_t protocol, struct mem *mem,
                          struct out *out)
 {
     memset(c, 0, sizeof(*c));
@@ -53,18 +53,18 @@ enum ipx_err client_open(struct client *c, const char *home, uint16_t protocol, 
     buf_init(&c->in, mem, SIZE_MAX / 4);   /* bounded by the mux's credit */
     buf_init(&c->send, mem, SIZE_MAX / 4); /* one chunk at a time is made */
     c->waits_for = "the node";
-    c->since_us = client_now_us();
+    c->since_us = local_now_us();
     err = mux_new(&(struct mux_config){.role = MUX_DIALLER, .mem = mem}, &c->mux);
     if (err == IPX_OK) {
         err = mux_open(c->mux, protocol, MUX_CLASS_RPC, 0, &c->stream);
     }
     if (err != IPX_OK) {
-        client_close(c);
+        local_close(c);
     }
     return err;
 }
 
-void client_close(struct client *c)
+void local_close(struct client *c)
 {
     if (c->fd < 0) {
         return;
@@ -113,7 +113,7 @@ static void drain(struct client *c)
 
 static void flush(struct client *c)
 {
-    uint64_t now = client_now_us();
+    uint64_t now = local_now_us();
     while (!c->is_lost) {
         if (c->send.len == 0) {
             uint8_t chunk[CHUNK];
@@ -139,7 +139,7 @@ static void flush(struct client *c)
     }
 }
 
-bool client_send(struct client *c, uint8_t type, struct slice body)
+bool local_send(struct client *c, uint8_t type, struct slice body)
 {
     for (;;) {
         if (c->is_lost || c->is_finished) {
@@ -149,11 +149,11 @@ bool client_send(struct client *c, uint8_t type, struct slice body)
             flush(c);
             return !c->is_lost;
         }
-        client_wait(c, NULL, 0, -1); /* the stream is full: the node has not taken it yet */
+        local_wait(c, NULL, 0, -1); /* the stream is full: the node has not taken it yet */
     }
 }
 
-size_t client_backlog(const struct client *c)
+size_t local_backlog(const struct client *c)
 {
     size_t room = mux_send_room(c->mux, c->stream);
     return c->send.len + (room < MUX_SEND_MAX_DEFAULT ? MUX_SEND_MAX_DEFAULT - room : 0);
@@ -171,7 +171,7 @@ static void receive(struct client *c)
             lose(c);
             return;
         }
-        c->since_us = client_now_us();
+        c->since_us = local_now_us();
         mux_recv(c->mux, c->since_us, slice_of(chunk, (size_t)n));
         drain(c);
     }
@@ -185,7 +185,7 @@ static int until(uint64_t now, uint64_t due)
 /* Milliseconds until something is to be said; says it if it is due. -1: nothing. */
 static int say_wait(struct client *c)
 {
-    uint64_t now = client_now_us();
+    uint64_t now = local_now_us();
     if (c->waits_for == NULL) {
         return -1;
     }
@@ -203,11 +203,11 @@ static int say_wait(struct client *c)
     return c->told == 1 && c->hint != NULL ? until(now, c->since_us + HINT_AFTER_US) : -1;
 }
 
-void client_wait(struct client *c, struct pollfd *extra, size_t n_extra, int timeout_ms)
+void local_wait(struct client *c, struct pollfd *extra, size_t n_extra, int timeout_ms)
 {
     struct pollfd fds[CLIENT_POLLS_MAX + 1];
     assert(n_extra <= CLIENT_POLLS_MAX);
-    uint64_t now = client_now_us();
+    uint64_t now = local_now_us();
     mux_tick(c->mux, now);
     drain(c);
     flush(c);
@@ -236,7 +236,7 @@ void client_wait(struct client *c, struct pollfd *extra, size_t n_extra, int tim
     }
 }
 
-enum ipx_err client_next(struct client *c, uint8_t *ret_type, struct slice *ret_body)
+enum ipx_err local_next(struct client *c, uint8_t *ret_type, struct slice *ret_body)
 {
     buf_consume(&c->in, c->taken);
     c->taken = 0;
@@ -257,11 +257,11 @@ enum ipx_err client_next(struct client *c, uint8_t *ret_type, struct slice *ret_
     return c->is_lost ? IPX_CLOSED : IPX_AGAIN;
 }
 
-enum ipx_err client_read(struct client *c, uint8_t *ret_type, struct slice *ret_body)
+enum ipx_err local_read(struct client *c, uint8_t *ret_type, struct slice *ret_body)
 {
     enum ipx_err err;
-    while ((err = client_next(c, ret_type, ret_body)) == IPX_AGAIN) {
-        client_wait(c, NULL, 0, -1);
+    while ((err = local_next(c, ret_type, ret_body)) == IPX_AGAIN) {
+        local_wait(c, NULL, 0, -1);
     }
     return err;
 }

@@ -12,7 +12,7 @@
 
 #define PROGRAM "ipx-node" /* as it stands in texts */
 
-void out_init(struct out *o, const char *argv0)
+void out_begin(struct out *o, const char *argv0)
 {
     const char *slash = strrchr(argv0, '/');
     memset(o, 0, sizeof(*o));

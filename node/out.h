@@ -23,7 +23,7 @@ struct out {
     bool has_line; /* an unfinished progress line stands on stderr */
 };
 
-void out_init(struct out *o, const char *argv0);
+void out_begin(struct out *o, const char *argv0);
 /* --color; NO_COLOR and TERM=dumb count unless `when` is "always". `when` may be NULL. */
 void out_set_color(struct out *o, const char *when);
 

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The commands: one function each, which returns the exit code (cli.md, Manners). main.c picks it
+ * by the argument table; what they share is in cmd.c.
+ */
+#include "node/args.h"
+#include "node/client.h"
+#include "node/control_wire.h"
+#include "node/os_home.h"
+#include "node/out.h"
+
+#ifndef IPX_VERSION
+#define IPX_VERSION "0.1.0"
+#endif
+
+struct cmd {
+    struct args args;
+    struct out out;
+    struct mem mem;
+    char home[HOME_PATH_MAX + 1];
+};
+
+int cmd_bare(struct cmd *c); /* no command: what to type next */
+int cmd_new(struct cmd *c);
+int cmd_invite(struct cmd *c);
+int cmd_join(struct cmd *c);
+int cmd_up(struct cmd *c);
+int cmd_down(struct cmd *c);
+int cmd_leave(struct cmd *c);
+int cmd_status(struct cmd *c);
+int cmd_nodes(struct cmd *c);
+int cmd_peers(struct cmd *c);
+int cmd_ping(struct cmd *c);
+int cmd_label(struct cmd *c);
+int cmd_match(struct cmd *c);
+int cmd_policy(struct cmd *c);
+int cmd_run(struct cmd *c);
+int cmd_map(struct cmd *c);
+int cmd_ps(struct cmd *c);
+int cmd_show(struct cmd *c);
+int cmd_why(struct cmd *c);
+int cmd_logs(struct cmd *c);
+int cmd_wait(struct cmd *c);
+int cmd_cancel(struct cmd *c);
+int cmd_publish(struct cmd *c);
+int cmd_sources(struct cmd *c);
+int cmd_tap(struct cmd *c);
+int cmd_help(struct cmd *c);
+int cmd_version(struct cmd *c);
+
+/* --- what they share --- */
+
+/* An error in one line; returns `exit_code`. `why` and `hint` may be NULL. */
+int cmd_fail(struct cmd *c, int exit_code, enum ipx_err err, const char *what, const char *why,
+             const char *hint);
+int cmd_usage(struct cmd *c, const char *what, const char *hint); /* exit code 2 */
+/* Connects, or says that no node runs. 0, or the exit code. */
+int cmd_connect(struct cmd *c, struct client *client, uint16_t protocol);
+/* The connection broke in the middle: exit code `exit_code`. */
+int cmd_lost(struct cmd *c, int exit_code);
+
+/* One request on a stream of its own: each row goes to `each` (which may be NULL). Returns the
+ * exit code; errors have been told. */
+typedef void cmd_row_fn(void *user, const struct out_row *row);
+struct cmd_request {
+    enum control_command command;
+    const char *args[CONTROL_ARGS_MAX];
+    size_t n_args;
+    const char *waits_for; /* NULL: "the node" */
+    const char *hint;
+    cmd_row_fn *each;
+    void *user;
+};
+int cmd_request(struct cmd *c, const struct cmd_request *request);
+/* All --where joined by `and`, "" if none, in memory of c->mem; NULL: too long, and told. */
+char *cmd_where(struct cmd *c);
