@@ -63,6 +63,26 @@ static void end_trouble(struct world *w)
     w->options.dup_permille = 0;
 }
 
+/* What each node sees, at a failure: the seed says the rest. */
+static void report(struct world *w)
+{
+    for (unsigned i = 0; i < w->n_nodes; i++) {
+        const struct node *n = w->nodes[i].node;
+        unsigned n_ads = 0;
+        if (n == NULL) {
+            printf("  n%u down: %s\n", i, w->nodes[i].stop_text);
+            continue;
+        }
+        for (const struct gossip_member *m = n->has_cores ? members_next(n, NULL) : NULL;
+             m != NULL; m = members_next(n, m)) {
+            n_ads += gossip_member_is_live(m) && m->ad != NULL;
+        }
+        printf("  n%u state %d join %s sees %u live, %u ads\n", i, (int)n->state,
+               n->join.is_failed ? err_name(n->join.why) : "ok",
+               n->has_cores ? (unsigned)gossip_n_live(&n->gossip) : 0, n_ads);
+    }
+}
+
 static struct outcome run(const struct plan *p)
 {
     static struct world w;
@@ -96,6 +116,10 @@ static struct outcome run(const struct plan *p)
         o.n_done = c->n_done;
     }
     world_check(&w);
+    if (o.failure != NULL) {
+        printf("\n");
+        report(&w);
+    }
     o.trace_hash = w.trace_hash;
     o.n_events = w.n_events;
     world_done(&w);
