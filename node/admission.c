@@ -5,7 +5,7 @@
 #include "node/core.h"
 
 #define JOIN_NEXT_US (150 * US_PER_MS) /* the second contact is tried this long after the first */
-#define JOIN_ASK_AGAIN_US (2 * US_PER_S)
+#define JOIN_ASK_AGAIN_US US_PER_S /* an answer takes a round trip: then a new session is tried */
 #define JOIN_GIVE_UP_US (15 * US_PER_S) /* two full handshake tries, 5 s each, and an answer */
 #define RENEW_LOOK_US (60 * US_PER_S)   /* between looks for one who renews our certificate */
 
@@ -59,6 +59,15 @@ static void call_contact(struct node *n, unsigned i)
                "the other contact, or the time limit, decides");
     n->join.contact = i;
     n->join.next_us = n->now_us + JOIN_NEXT_US;
+}
+
+/* No answer came: the other end may know nothing of this session (its confirmation was lost), so it
+ * is made anew, with the next contact. Asking twice is harmless: who is known gets what it got. */
+static void call_again(struct node *n)
+{
+    n->join.is_asked = false;
+    session_forget(n->sessions, n->now_us, &n->join.asked, IPX_TIMEOUT);
+    call_contact(n, (n->join.contact + 1) % n->join.ticket.n_contacts);
 }
 
 static void ask(struct node *n, const struct node_id *peer)
@@ -120,7 +129,7 @@ static void try_other(struct node *n, const struct node_id *failed, enum ipx_err
                       const char *detail)
 {
     unsigned other = n->join.contact + 1;
-    if (is_final(err) || (other >= n->join.ticket.n_contacts && n->join.is_asked)) {
+    if (is_final(err) || (other >= n->join.ticket.n_contacts && err != IPX_TIMEOUT)) {
         settle_failed(n, err, detail);
         return;
     }
@@ -502,7 +511,7 @@ void admission_tick(struct node *n)
     } else if (j->is_active && n->now_us >= j->next_us) {
         j->next_us = NEVER_US;
         if (j->is_asked) {
-            ask(n, &j->asked);
+            call_again(n);
         } else if (j->contact + 1 < j->ticket.n_contacts) {
             call_contact(n, j->contact + 1);
         }
