@@ -245,8 +245,8 @@ static bool seat_has_room(const struct owner_seat *s)
     return s->state == OWNER_SEAT_OPEN && s->n_open + s->give < s->credit;
 }
 
-/* One task a seat in turn, so that places share a job evenly. */
-static void job_share(struct owner_job *j)
+/* How many more tasks may start now: --limit, and a client that does not read. */
+static uint32_t job_room(const struct owner_job *j)
 {
     uint32_t n = job_n_unplaced(j);
     uint32_t n_out = j->n_in[OWNER_TASK_CLAIMED] + j->n_in[OWNER_TASK_RUNNING];
@@ -254,10 +254,17 @@ static void job_share(struct owner_job *j)
         n = IPX_MIN(n, j->submit.limit > n_out ? j->submit.limit - n_out : 0);
     }
     if (j->client != NULL && j->undelivered > OWNER_UNDELIVERED_MAX) {
-        /* The reader is slow. With --keep-order it may wait for a task that has yet to run. */
+        /* With --keep-order it may wait for a task that has yet to run. */
         bool may_be_stuck = (j->submit.flags & EXEC_SUBMIT_KEEP_ORDER) != 0 && n_out == 0;
         n = IPX_MIN(n, (uint32_t)may_be_stuck);
     }
+    return n;
+}
+
+/* One task a seat in turn, so that places share a job evenly. */
+static void job_share(struct owner_job *j)
+{
+    uint32_t n = job_room(j);
     for (bool has_given = true; n > 0 && has_given;) {
         has_given = false;
         for (uint16_t i = 0; i < j->n_seats && n > 0; i++) {
@@ -294,6 +301,14 @@ void job_fill(struct owner *o, uint64_t now_us, struct owner_job *j)
     job_share(j);
     for (uint16_t i = 0; i < j->n_seats; i++) {
         seat_give(o, now_us, j->seats[i]);
+    }
+    /* What came back and may not go where it was offered goes to any other that has room. */
+    for (uint16_t i = 0; i < j->n_seats && j->n_again > 0; i++) {
+        struct owner_seat *s = j->seats[i];
+        if (seat_has_room(s)) {
+            s->give = IPX_MIN(job_room(j), s->credit - s->n_open);
+            seat_give(o, now_us, s);
+        }
     }
     /* A place that was told of more than there is would hold slots back for it; one that was told
      * of none would hold none. */

@@ -220,6 +220,21 @@ static bool task_may_go(const struct owner_job *j, uint64_t now_us, const struct
            now_us - t->time_us >= OWNER_ELSEWHERE_US;
 }
 
+bool seat_is_useful(const struct owner_job *j, uint64_t now_us, const struct owner_seat *seat)
+{
+    uint32_t n = 0;
+    if (j->next_fresh < j->count) {
+        return true;
+    }
+    for (uint32_t i = j->again_head; i != NO_TASK && n < OWNER_AGAIN_SCAN; n++) {
+        if (task_may_go(j, now_us, &j->tasks[i], seat)) {
+            return true;
+        }
+        i = j->tasks[i].link;
+    }
+    return false;
+}
+
 bool task_take(struct owner_job *j, uint64_t now_us, const struct owner_seat *seat, uint32_t *ret)
 {
     uint32_t before = NO_TASK, n = 0;

@@ -18,6 +18,8 @@ struct slice job_item(const struct owner_job *j, uint32_t task, char text[static
 void task_move(struct owner_job *j, uint32_t task, enum owner_task_state to);
 void task_wait(struct owner_job *j, uint64_t now_us, uint32_t task); /* into `again` */
 bool task_take(struct owner_job *j, uint64_t now_us, const struct owner_seat *seat, uint32_t *ret);
+/* False: nothing that waits may go there. */
+bool seat_is_useful(const struct owner_job *j, uint64_t now_us, const struct owner_seat *seat);
 void task_end(struct owner *o, struct owner_job *j, uint32_t task, enum owner_task_state to);
 void again_remove(struct owner_job *j, uint32_t task);
 uint64_t task_object(const struct owner_job *j, uint32_t task, uint8_t fd);
@@ -37,7 +39,8 @@ void job_pass(struct owner *o, uint64_t now_us, struct owner_job *j);
 void job_take_grants(struct owner *o, uint64_t now_us, struct owner_job *j);
 void seat_refused(struct owner *o, uint64_t now_us, struct owner_seat *s, uint8_t reason,
                   uint32_t wait_ms);
-uint32_t job_demand(const struct owner_job *j); /* tasks beyond the credit there is */
+uint32_t job_demand(const struct owner_job *j,
+                    uint64_t now_us); /* tasks beyond the credit there is */
 bool seat_is_blocked(uint64_t now_us, const struct owner_seat *s, const struct match_peer *p);
 void seat_answered(struct owner_job *j, struct owner_seat *s, enum owner_seat_state to);
 struct match_ask job_ask(struct owner *o, const struct owner_job *j);

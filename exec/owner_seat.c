@@ -105,7 +105,7 @@ struct match_ask job_ask(struct owner *o, const struct owner_job *j)
 /* --- demand --- */
 
 /* Tasks that want a place beyond the credit there is. */
-uint32_t job_demand(const struct owner_job *j)
+uint32_t job_demand(const struct owner_job *j, uint64_t now_us)
 {
     uint32_t n = job_n_unplaced(j);
     uint32_t n_out = j->n_in[OWNER_TASK_CLAIMED] + j->n_in[OWNER_TASK_RUNNING];
@@ -115,7 +115,7 @@ uint32_t job_demand(const struct owner_job *j)
     uint32_t spare = 0;
     for (uint16_t i = 0; i < j->n_seats; i++) {
         const struct owner_seat *s = j->seats[i];
-        if (s->state == OWNER_SEAT_OPEN && s->credit > s->n_open) {
+        if (s->state == OWNER_SEAT_OPEN && s->credit > s->n_open && seat_is_useful(j, now_us, s)) {
             spare += s->credit - s->n_open;
         }
     }
@@ -287,7 +287,7 @@ static void job_stuck(struct owner *o, struct owner_job *j, const struct wave *w
 
 void job_pass(struct owner *o, uint64_t now_us, struct owner_job *j)
 {
-    uint32_t demand = job_demand(j);
+    uint32_t demand = job_demand(j, now_us);
     j->wants_pass = false;
     if (j->state != OWNER_JOB_ACTIVE || demand == 0 || j->n_asked >= EXEC_PROBES_MAX) {
         return;
@@ -380,7 +380,7 @@ void job_take_grants(struct owner *o, uint64_t now_us, struct owner_job *j)
         if (best == NULL || (j->prefer != NULL && asked != NULL && asked->rank < best->rank)) {
             return;
         }
-        if (j->state == OWNER_JOB_ACTIVE && job_demand(j) > 0) {
+        if (j->state == OWNER_JOB_ACTIVE && job_demand(j, now_us) > 0) {
             seat_answered(j, best, OWNER_SEAT_OPEN);
             seat_open(o, now_us, best);
         } else {

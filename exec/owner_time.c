@@ -19,7 +19,7 @@ void owner_on_peer(struct owner *o, uint64_t now_us, const struct match_peer *pe
             s->until_us = now_us;
             job_dirty(o, j);
         }
-        if (j->state != OWNER_JOB_ACTIVE || j->wants_pass || job_demand(j) == 0) {
+        if (j->state != OWNER_JOB_ACTIVE || j->wants_pass || job_demand(j, now_us) == 0) {
             continue;
         }
         struct match_ask ask = job_ask(o, j);
