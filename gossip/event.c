@@ -17,7 +17,7 @@ void gossip_send(struct gossip *g, const struct gossip_peer *to, enum gossip_typ
                  uint32_t req_id, const struct gossip_msg *m)
 {
     assert(!node_id_equal(&to->id, &g->key->pk));
-    gossip_out_put(&g->out, to, type, req_id, m);
+    gossip_outbox_put(&g->out, to, type, req_id, m);
 }
 
 uint16_t gossip_slot_of(const struct gossip *g, const struct node_id *id)

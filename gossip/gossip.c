@@ -42,7 +42,7 @@ enum ipx_err gossip_init(struct gossip *g, const struct gossip_config *config)
     gossip_docs_init(&g->docs, config->mem);
     gossip_sync_init(g);
     gossip_probe_init(g);
-    enum ipx_err err = gossip_out_init(&g->out, config->mem);
+    enum ipx_err err = gossip_outbox_init(&g->out, config->mem);
     if (err == IPX_OK) {
         err = gossip_members_init(&g->members, config->mem, &g->rng, capacity);
     }
@@ -64,7 +64,7 @@ void gossip_done(struct gossip *g)
         gossip_members_done(&g->members, &g->spread);
     }
     gossip_sync_done(g);
-    gossip_out_done(&g->out, g->mem);
+    gossip_outbox_done(&g->out, g->mem);
     *g = (struct gossip){0};
 }
 
@@ -410,7 +410,7 @@ static bool poll_send(struct gossip *g, struct gossip_action *ret)
     ret->u.send.req_id = 0;
     if (gossip_sync_poll(g, &ret->u.send.to, &ret->u.send.type, &ret->u.send.req_id,
                          &ret->u.send.body) ||
-        gossip_out_take(&g->out, &ret->u.send.to, &ret->u.send.type, &ret->u.send.req_id,
+        gossip_outbox_take(&g->out, &ret->u.send.to, &ret->u.send.type, &ret->u.send.req_id,
                         &ret->u.send.body) ||
         gossip_spread_poll(g, &ret->u.send.to, &ret->u.send.body)) {
         g->stats.n_sent++;

@@ -63,7 +63,7 @@ struct gossip {
     struct gossip_pending pending;
     struct gossip_sync sync;
     struct gossip_docs docs;
-    struct gossip_out out;
+    struct gossip_outbox out;
     struct gossip_stats stats;
     struct gossip_member *self; /* slot 0 */
     uint64_t now_us; /* of the present or last input */

@@ -8,7 +8,7 @@
  * has judged its chain, when GOSSIP_PENDING_TRIES requests went unanswered, or when the
  * oldest has to make room; anti-entropy brings it again.
  */
-#include "gossip/out.h"
+#include "gossip/outbox.h"
 
 struct gossip;
 

@@ -9,7 +9,7 @@
  * interval and timeouts are multiplied by health + 1. Slow timers of other modules ride on
  * the probe tick, so that an idle node wakes once a second.
  */
-#include "gossip/out.h"
+#include "gossip/outbox.h"
 
 struct gossip;
 

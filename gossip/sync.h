@@ -8,7 +8,7 @@
  * digest differs; and after each news twice with the next ones in key order, so that whoever a
  * rumour missed is reached by its neighbours. Members held dead are not in the digest.
  */
-#include "gossip/out.h"
+#include "gossip/outbox.h"
 
 struct gossip;
 

@@ -1,36 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gossip/out.h"
+#include "gossip/outbox.h"
 
-struct out_head {
+struct outbox_head {
     struct gossip_peer to;
     uint32_t req_id;
     uint16_t body_len;
     uint8_t type;
 };
 
-enum ipx_err gossip_out_init(struct gossip_out *o, struct mem *mem)
+enum ipx_err gossip_outbox_init(struct gossip_outbox *o, struct mem *mem)
 {
-    *o = (struct gossip_out){0};
-    o->bytes = mem_alloc(mem, GOSSIP_OUT_CAP);
+    *o = (struct gossip_outbox){0};
+    o->bytes = mem_alloc(mem, GOSSIP_OUTBOX_CAP);
     return o->bytes == NULL ? IPX_NO_MEMORY : IPX_OK;
 }
 
-void gossip_out_done(struct gossip_out *o, struct mem *mem)
+void gossip_outbox_done(struct gossip_outbox *o, struct mem *mem)
 {
     mem_free(mem, o->bytes);
-    *o = (struct gossip_out){0};
+    *o = (struct gossip_outbox){0};
 }
 
-void gossip_out_put(struct gossip_out *o, const struct gossip_peer *to, enum gossip_type type,
+void gossip_outbox_put(struct gossip_outbox *o, const struct gossip_peer *to, enum gossip_type type,
                     uint32_t req_id, const struct gossip_msg *m)
 {
-    struct out_head head = {.to = *to, .req_id = req_id, .type = (uint8_t)type};
-    if (GOSSIP_OUT_CAP - o->len < sizeof(head)) {
+    struct outbox_head head = {.to = *to, .req_id = req_id, .type = (uint8_t)type};
+    if (GOSSIP_OUTBOX_CAP - o->len < sizeof(head)) {
         o->n_dropped++;
         return;
     }
     uint8_t *at = o->bytes + o->len;
-    size_t room = GOSSIP_OUT_CAP - o->len - sizeof(head);
+    size_t room = GOSSIP_OUTBOX_CAP - o->len - sizeof(head);
     struct writer w = writer_of(at + sizeof(head), IPX_MIN(room, (size_t)GOSSIP_BODY_MAX));
     gossip_msg_encode(type, m, &w);
     if (w.failed) {
@@ -42,10 +42,10 @@ void gossip_out_put(struct gossip_out *o, const struct gossip_peer *to, enum gos
     o->len += sizeof(head) + w.len;
 }
 
-bool gossip_out_take(struct gossip_out *o, struct gossip_peer *ret_to, uint8_t *ret_type,
+bool gossip_outbox_take(struct gossip_outbox *o, struct gossip_peer *ret_to, uint8_t *ret_type,
                      uint32_t *ret_req_id, struct slice *ret_body)
 {
-    struct out_head head;
+    struct outbox_head head;
     if (o->start == o->len) {
         return false;
     }

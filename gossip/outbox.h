@@ -8,9 +8,9 @@
  */
 #include "gossip/member.h"
 
-#define GOSSIP_OUT_CAP 8192
+#define GOSSIP_OUTBOX_CAP 8192
 
-struct gossip_out {
+struct gossip_outbox {
     uint8_t *bytes; /* records: head, body */
     size_t start, len;
     uint64_t n_dropped;
@@ -22,12 +22,12 @@ struct gossip_peer { /* whom to send to: a member or a stranger that wrote to us
     struct addr addr;
 };
 
-IPX_MUST_USE enum ipx_err gossip_out_init(struct gossip_out *o, struct mem *mem);
-void gossip_out_done(struct gossip_out *o, struct mem *mem);
-void gossip_out_put(struct gossip_out *o, const struct gossip_peer *to, enum gossip_type type,
+IPX_MUST_USE enum ipx_err gossip_outbox_init(struct gossip_outbox *o, struct mem *mem);
+void gossip_outbox_done(struct gossip_outbox *o, struct mem *mem);
+void gossip_outbox_put(struct gossip_outbox *o, const struct gossip_peer *to, enum gossip_type type,
                     uint32_t req_id, const struct gossip_msg *m);
 /* The next record; its body is copied to o->body. */
-bool gossip_out_take(struct gossip_out *o, struct gossip_peer *ret_to, uint8_t *ret_type,
+bool gossip_outbox_take(struct gossip_outbox *o, struct gossip_peer *ret_to, uint8_t *ret_type,
                      uint32_t *ret_req_id, struct slice *ret_body);
 /* Where a member is reached: heard last, else its first address. */
 struct gossip_peer gossip_peer_of(const struct gossip_member *m);
