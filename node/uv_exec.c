@@ -351,6 +351,11 @@ static void on_started(struct shell_exec *x, const struct spawner_event *event)
     if (event->err == 0) {
         a->is_started = true;
         exec_on_started(core(x), now_of(x), a->id, IPX_OK);
+        for (int i = 1; i < 3; i++) { /* not before: exec hears of output after the start */
+            if (a->ends[i].is_open) {
+                uv_poll_start(&a->ends[i].poll, UV_READABLE, on_readable);
+            }
+        }
         return;
     }
     enum ipx_err err = event->err == ENOENT || event->err == ENOTDIR ? IPX_NOT_FOUND
@@ -563,11 +568,6 @@ static void spawn(struct shell_exec *x, const struct exec_action_spawn *s)
     for (int i = 0; i < 3; i++) {
         if (mine[i] >= 0) {
             open_end(x, &a->ends[i], mine[i]);
-        }
-    }
-    for (int i = 1; i < 3; i++) {
-        if (a->ends[i].is_open) {
-            uv_poll_start(&a->ends[i].poll, UV_READABLE, on_readable);
         }
     }
     send_spawn(x, s, theirs);
