@@ -10,8 +10,8 @@
 #include "node/os_home.h"
 #include "node/out.h"
 
-#ifndef IPX_VERSION
-#define IPX_VERSION "0.1.0"
+#ifndef IPX_PROGRAM_VERSION
+#define IPX_PROGRAM_VERSION "0.1.0"
 #endif
 
 struct cmd {
@@ -43,9 +43,7 @@ int cmd_why(struct cmd *c);
 int cmd_logs(struct cmd *c);
 int cmd_wait(struct cmd *c);
 int cmd_cancel(struct cmd *c);
-int cmd_publish(struct cmd *c);
 int cmd_sources(struct cmd *c);
-int cmd_tap(struct cmd *c);
 int cmd_help(struct cmd *c);
 int cmd_version(struct cmd *c);
 

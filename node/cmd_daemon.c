@@ -142,7 +142,7 @@ static bool open_home(struct daemon *d)
 static bool make_machine(struct daemon *d)
 {
     struct node_config *c = &d->home.config;
-    enum ipx_err err = os_machine_find(d->options->home, IPX_VERSION, &d->mem, &d->machine);
+    enum ipx_err err = os_machine_find(d->options->home, IPX_PROGRAM_VERSION, &d->mem, &d->machine);
     if (err != IPX_OK) {
         return fail(d, err, "the labels of this machine cannot be made", err_text(err), "");
     }
@@ -150,7 +150,7 @@ static bool make_machine(struct daemon *d)
     c->slots = d->machine.cores;
     c->mem_bytes = d->machine.mem_bytes;
     c->offers = true;
-    c->version = IPX_VERSION;
+    c->version = IPX_PROGRAM_VERSION;
     c->trace = (struct trace){.sink = log_trace};
     if (d->options->accept != NULL) {
         if (c->accept.len > 0) {
@@ -264,7 +264,7 @@ int daemon_run(const struct daemon_options *options, int ready_fd,
     signal(SIGPIPE, SIG_IGN);
     int code = 1;
     if (prepare(&d)) {
-        log_line("info", "start", "version=%s pid=%d", IPX_VERSION, (int)getpid());
+        log_line("info", "start", "version=%s pid=%d", IPX_PROGRAM_VERSION, (int)getpid());
         code = shell_run(&d.shell, d.node);
         if (code != 0) {
             fail(&d, IPX_REFUSED, "the node has stopped", d.shell.stop_text, "");

@@ -74,7 +74,7 @@ int cmd_help(struct cmd *c)
         }
     }
     if (args_has(&c->args, FLAG_MAN)) {
-        args_help_man(IPX_VERSION, &w);
+        args_help_man(IPX_PROGRAM_VERSION, &w);
     } else if (c->out.json) {
         help_json(c, is_one, id);
         return OUT_OK;
@@ -92,10 +92,10 @@ int cmd_version(struct cmd *c)
 {
     if (c->out.json) {
         json_t *object = out_object();
-        json_object_set_new(object, "version", json_string(IPX_VERSION));
+        json_object_set_new(object, "version", json_string(IPX_PROGRAM_VERSION));
         out_json(&c->out, object);
     } else {
-        printf("ipx-node %s\n", IPX_VERSION);
+        printf("ipx-node %s\n", IPX_PROGRAM_VERSION);
     }
     return OUT_OK;
 }

@@ -81,7 +81,7 @@ static void match_one(void *user, struct slice name, struct ad *ad)
 static int match_here(struct matching *m)
 {
     struct os_machine machine;
-    enum ipx_err err = os_machine_find("/", IPX_VERSION, &m->c->mem, &machine);
+    enum ipx_err err = os_machine_find("/", IPX_PROGRAM_VERSION, &m->c->mem, &machine);
     if (err != IPX_OK) {
         return cmd_fail(m->c, OUT_FAILED, err, "the labels of this machine cannot be made",
                         err_text(err), NULL);
