@@ -26,7 +26,7 @@ void seat_claim_remove(struct owner_seat *s, uint32_t task)
     tasks[s->claims[pos]].pos = pos;
 }
 
-static bool claims_reserve(struct owner *o, struct owner_seat *s, uint32_t n)
+bool seat_claims_reserve(struct owner *o, struct owner_seat *s, uint32_t n)
 {
     if (s->n_claims + n <= s->cap_claims) {
         return true;
@@ -39,6 +39,32 @@ static bool claims_reserve(struct owner *o, struct owner_seat *s, uint32_t n)
     s->claims = claims;
     s->cap_claims = cap;
     return true;
+}
+
+/* Without memory a late result is simply not known. */
+void seat_lost_add(struct owner *o, struct owner_seat *s, uint32_t task, uint32_t attempt)
+{
+    if (s->n_lost == s->cap_lost) {
+        uint32_t cap = s->cap_lost == 0 ? 16 : s->cap_lost * 2;
+        struct exec_attempt_id *lost =
+            cap > EXEC_ATTEMPTS_MAX ? NULL : mem_realloc(o->mem, s->lost, cap * sizeof(*lost));
+        if (lost == NULL) {
+            return;
+        }
+        s->lost = lost;
+        s->cap_lost = cap;
+    }
+    s->lost[s->n_lost++] = (struct exec_attempt_id){task, attempt};
+}
+
+bool seat_lost_has(const struct owner_seat *s, uint32_t task, uint32_t attempt)
+{
+    for (uint32_t i = 0; i < s->n_lost; i++) {
+        if (s->lost[i].task == task && s->lost[i].attempt == attempt) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* When every claim there has ended by the place's own clock for certain: a quarter for clocks that
@@ -233,7 +259,7 @@ static uint32_t claims_send(struct owner *o, uint64_t now_us, struct owner_seat 
     m.raw = writer_slice(&raw);
     exec_claims_encode(&m, &w);
     assert(!w.failed);
-    if (s->n_claims == m.n) {
+    if (m.n > 0) {
         s->renewed_us = now_us;
     }
     out_stream_send(&o->core->out, s->handle, EXEC_MSG_CLAIM, EXEC_CLASS_RPC, writer_slice(&w));
@@ -281,7 +307,7 @@ static void seat_give(struct owner *o, uint64_t now_us, struct owner_seat *s)
 {
     while (s->give > 0) {
         uint32_t n = IPX_MIN(s->give, EXEC_BATCH_MAX);
-        if (!claims_reserve(o, s, n)) {
+        if (!seat_claims_reserve(o, s, n)) {
             break; /* no memory: another turn */
         }
         n = claims_send(o, now_us, s, n);

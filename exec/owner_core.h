@@ -103,6 +103,8 @@ struct owner_seat {
     uint64_t renewed_us;
     uint32_t *claims;
     uint32_t n_claims, cap_claims;
+    struct exec_attempt_id *lost; /* given up there: a late result of these may still count */
+    uint32_t n_lost, cap_lost;
     uint32_t give; /* scratch of one flush */
 };
 

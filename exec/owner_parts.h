@@ -56,6 +56,9 @@ void seat_lost(struct owner *o, uint64_t now_us, struct owner_seat *s);
 void seat_violation(struct owner *o, uint64_t now_us, struct owner_seat *s);
 void seat_cancel(struct owner *o, struct owner_seat *s, bool all, uint32_t task, uint32_t attempt,
                  uint8_t signal);
+bool seat_claims_reserve(struct owner *o, struct owner_seat *s, uint32_t n);
+void seat_lost_add(struct owner *o, struct owner_seat *s, uint32_t task, uint32_t attempt);
+bool seat_lost_has(const struct owner_seat *s, uint32_t task, uint32_t attempt);
 void seat_claim_add(struct owner_seat *s, uint32_t task);
 void seat_claim_remove(struct owner_seat *s, uint32_t task);
 uint64_t seat_claims_end(const struct owner_seat *s);

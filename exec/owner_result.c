@@ -91,6 +91,8 @@ static bool run_is_spoilt(const struct owner_job *j)
 void attempt_lost(struct owner *o, uint64_t now_us, struct owner_job *j, uint32_t task)
 {
     struct owner_task *t = &j->tasks[task];
+    seat_lost_add(o, j->seats[t->seat], task,
+                  t->state == OWNER_TASK_STORING ? t->result_attempt : t->attempt);
     task_leave_seat(j, task);
     if (t->state == OWNER_TASK_STORING && t->link != NO_TASK) {
         xfer_drop(o, t->link);
@@ -167,7 +169,8 @@ void xfer_fail(struct owner *o, uint64_t now_us, uint32_t xfer)
 
 /* --- RESULT --- */
 
-/* Is this the result we wait for? If not it may still be the first of a task given up there. */
+/* Is this the result we wait for? If not it may still be the first of a task given up there; a
+ * late failure does not count, the newer attempt may do better. */
 static bool result_is_wanted(struct owner *o, const struct owner_seat *s,
                              const struct exec_result *r)
 {
@@ -179,11 +182,9 @@ static bool result_is_wanted(struct owner *o, const struct owner_seat *s,
         return true;
     }
     o->stats.n_late_results++;
-    if (r->attempt == 0 || r->attempt > t->attempt || j->submit.mode == EXEC_MODE_RUN ||
-        r->end != EXEC_END_EXIT || r->code != 0 || exec_task_table.states[t->state].is_final) {
-        return false;
-    }
-    return t->state != OWNER_TASK_STORING;
+    return seat_lost_has(s, r->task, r->attempt) && j->submit.mode == EXEC_MODE_MAP &&
+           r->end == EXEC_END_EXIT && r->code == 0 && t->state != OWNER_TASK_STORING &&
+           !exec_task_table.states[t->state].is_final;
 }
 
 /* Takes the task from wherever it is now to this seat. */
@@ -278,7 +279,7 @@ bool seat_on_result(struct owner *o, uint64_t now_us, struct owner_seat *s,
         return true; /* sent again over a new link: its bytes come again too, and are skipped */
     }
     struct exec_attempt_id id = {r->task, r->attempt};
-    if (!result_is_wanted(o, s, r)) {
+    if (!result_is_wanted(o, s, r) || !seat_claims_reserve(o, s, 1)) {
         exec_attempt_encode(&id, acks);
         (*n_acks)++;
         return true;

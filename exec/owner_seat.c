@@ -88,6 +88,7 @@ void seat_free(struct owner *o, struct owner_seat *s)
         core_stream_free(o->core, s->handle);
     }
     mem_free(o->mem, s->claims);
+    mem_free(o->mem, s->lost);
     mem_free(o->mem, s);
 }
 

@@ -89,8 +89,8 @@ uint64_t job_deadline(const struct owner_job *j, uint64_t now_us)
 
 static void seat_tick(struct owner *o, uint64_t now_us, struct owner_seat *s)
 {
-    if (seat_deadline(s) > now_us) {
-        return;
+    if (s->state == OWNER_SEAT_REFUSED ? s->until_us > now_us : seat_deadline(s) > now_us) {
+        return; /* a refusal also grows old while nothing waits */
     }
     switch ((enum owner_seat_state)s->state) {
     case OWNER_SEAT_ASKED:

@@ -377,6 +377,14 @@ static inline void place_result(struct bench *b, uint32_t handle, const struct e
     exec_results_encode(&(struct exec_results){1, writer_slice(&raw)}, &w);
     place_says(b, handle, EXEC_MSG_RESULT, &w);
 }
+static inline void place_refuse(struct bench *b, uint32_t handle, uint32_t task, uint32_t attempt)
+{
+    uint8_t out[32];
+    struct writer w = writer_of(out, sizeof(out));
+    exec_refuse_encode(
+        &(struct exec_refuse){.reason = EXEC_REFUSAL_FULL, .task = task, .attempt = attempt}, &w);
+    place_says(b, handle, EXEC_MSG_REFUSE, &w);
+}
 static inline void place_ends(struct bench *b, uint32_t handle, uint32_t task, uint32_t attempt,
                               uint8_t code)
 {
