@@ -165,9 +165,9 @@ static void become_member(struct node *n, const struct admit_answer *answer)
     struct slice admitter = members_chain_of(n, &answer->facts.admitter);
     n->join.is_active = false;
     n->join.took_us = n->now_us - n->join.began_us;
-    enum ipx_err err = chains_put(&n->chains, node_wall_ms(n),
-                                  slice_of(answer->chain, answer->chain_len), admitter,
-                                  &n->config.key.pk, &own);
+    enum ipx_err err =
+        chains_put(&n->chains, node_wall_ms(n), slice_of(answer->chain, answer->chain_len),
+                   admitter, &n->config.key.pk, &own);
     if (err == IPX_OK || err == IPX_NEED_CHAIN) {
         err = use_chain(n, slice_of(answer->chain, answer->chain_len), &answer->facts);
     }
@@ -250,8 +250,7 @@ static struct slice issuer_cert_of(const struct node *n, const struct hash *want
 static bool name_holder(const struct node *n, const struct admit_request *req,
                         char detail[static ADMIT_DETAIL_MAX + 1])
 {
-    for (const struct gossip_member *m = members_next(n, NULL); m != NULL;
-         m = members_next(n, m)) {
+    for (const struct gossip_member *m = members_next(n, NULL); m != NULL; m = members_next(n, m)) {
         if (strcmp(m->facts.name, req->claim.name) == 0 &&
             strcmp(m->facts.lab, req->ticket.grant.lab) == 0 &&
             !node_id_equal(&m->facts.id, &req->claim.id)) {
@@ -265,9 +264,8 @@ static bool name_holder(const struct node *n, const struct admit_request *req,
 }
 
 /* May this request be granted? Fills the grant: a key that asks again gets what it got. */
-static enum ipx_err judge(struct node *n, const struct session_action *a,
-                          struct admit_request *req, struct admit_grant *grant,
-                          char detail[static ADMIT_DETAIL_MAX + 1])
+static enum ipx_err judge(struct node *n, const struct session_action *a, struct admit_request *req,
+                          struct admit_grant *grant, char detail[static ADMIT_DETAIL_MAX + 1])
 {
     struct admit_notice known;
     int64_t wall_ms = node_wall_ms(n);
@@ -318,9 +316,9 @@ static void announce(struct node *n, const struct admit_request *req,
                "it was judged a moment ago");
     node_save_later(n, NODE_SAVE_BOOK);
     struct hash key = crypt_hash(writer_slice(&w));
-    err_ignore(gossip_spread_doc(&n->gossip, n->now_us, GOSSIP_DOC_REDEMPTION, &key,
-                                 writer_slice(&w)),
-               "the certificate is valid all the same");
+    err_ignore(
+        gossip_spread_doc(&n->gossip, n->now_us, GOSSIP_DOC_REDEMPTION, &key, writer_slice(&w)),
+        "the certificate is valid all the same");
 }
 
 static enum ipx_err grant_plain(struct node *n, const struct admit_request *req,
@@ -348,8 +346,8 @@ static enum ipx_err grant_plain(struct node *n, const struct admit_request *req,
 }
 
 static void grant_redemption(struct node *n, const struct admit_request *req,
-                                     const struct admit_grant *grant, struct slice issuer,
-                                     struct writer *answer)
+                             const struct admit_grant *grant, struct slice issuer,
+                             struct writer *answer)
 {
     uint8_t bytes[ADMIT_REDEMPTION_MAX];
     struct writer w = writer_of(bytes, sizeof(bytes));
@@ -435,10 +433,9 @@ static void on_certify(struct node *n, const struct session_action *a)
         return;
     }
     uint64_t serial = rng_u64(&n->rng);
-    enum ipx_err err =
-        a->facts->is_plain
-            ? cert_renew(&n->signer, a->facts, serial, node_wall_ms(n), &w)
-            : admit_issue(&n->signer, a->facts, serial, node_wall_ms(n), &w);
+    enum ipx_err err = a->facts->is_plain
+                           ? cert_renew(&n->signer, a->facts, serial, node_wall_ms(n), &w)
+                           : admit_issue(&n->signer, a->facts, serial, node_wall_ms(n), &w);
     if (err == IPX_OK) {
         cert_chain_put_plain(&c, writer_slice(&w), slice_of(n->signer.bytes, n->signer.len));
         members_send(n, &a->peer, &a->addr, ADMISSION_CERTIFIED, 0, writer_slice(&c));
@@ -463,8 +460,7 @@ static void on_certified(struct node *n, const struct session_action *a)
         return;
     }
     exec_set_self(n->exec, &n->self);
-    err_ignore(gossip_set_chain(&n->gossip, n->now_us, &n->self,
-                                slice_of(n->chain, n->chain_len)),
+    err_ignore(gossip_set_chain(&n->gossip, n->now_us, &n->self, slice_of(n->chain, n->chain_len)),
                "without memory the old chain is told on; it is valid still");
     trace_emit(&n->config.trace, n->now_us, TRACE_NODE, "certified", &a->peer, n->self.serial, 0);
 }

@@ -2,7 +2,7 @@
 /* Connections: each carries one link; links to peers are made when a stream wants one. */
 #include "node/core.h"
 
-#define DIAL_TRY_US (2 * US_PER_S)     /* one address; the next is tried then */
+#define DIAL_TRY_US (2 * US_PER_S)      /* one address; the next is tried then */
 #define DIAL_GIVE_UP_US (10 * US_PER_S) /* all of them, and being dialled back */
 
 /* Has the connection something to do? Then conns_drain looks at it. */
@@ -100,8 +100,8 @@ static void refresh_context(struct node *n)
     struct link_context *x = &n->links;
     struct cert_chain_parts parts;
     x->chain = slice_of(n->chain, n->chain_len);
-    x->ticket = n->chain_len == 0 ? slice_of(n->join.ticket.pub, n->join.ticket.pub_len)
-                                  : SLICE_EMPTY;
+    x->ticket =
+        n->chain_len == 0 ? slice_of(n->join.ticket.pub, n->join.ticket.pub_len) : SLICE_EMPTY;
     x->admitter_chain = SLICE_EMPTY;
     x->wall_offset_ms = node_wall_ms(n) - (int64_t)(n->now_us / US_PER_MS);
     if (n->chain_len > 0 && !n->self.is_plain && cert_chain_split(x->chain, &parts) == IPX_OK) {
@@ -111,8 +111,8 @@ static void refresh_context(struct node *n)
 
 static bool make_link(struct node *n, struct conn *c, enum link_role role)
 {
-    struct link_config config = {.context = &n->links, .role = role, .peer = c->peer,
-                                 .observed = c->addr};
+    struct link_config config = {
+        .context = &n->links, .role = role, .peer = c->peer, .observed = c->addr};
     refresh_context(n);
     return link_new(&config, n->now_us, &c->link) == IPX_OK;
 }
@@ -387,8 +387,7 @@ static void on_link_down(struct node *n, struct conn *c, const struct link_event
 {
     trace_emit(&n->config.trace, n->now_us, TRACE_LINK, "down", c->is_up ? &c->peer : NULL,
                (uint64_t)e->code, 0);
-    if (c->is_up && !c->is_local && e->code != IPX_END && n->has_cores &&
-        e->code != IPX_EXISTS) {
+    if (c->is_up && !c->is_local && e->code != IPX_END && n->has_cores && e->code != IPX_EXISTS) {
         gossip_on_link_broken(&n->gossip, n->now_us, &c->peer);
     }
     c->wants_close = true;

@@ -60,8 +60,9 @@ static bool id_matches(const struct gossip_member *m, struct slice text)
     node_id_text(&m->facts.id, id);
     struct slice whole = slice_text(id);
     struct slice bare = slice_of(whole.data + 4, whole.len - 4);
-    return text.len >= 4 && ((text.len <= bare.len && memcmp(bare.data, text.data, text.len) == 0) ||
-                             (text.len <= whole.len && memcmp(id, text.data, text.len) == 0));
+    return text.len >= 4 &&
+           ((text.len <= bare.len && memcmp(bare.data, text.data, text.len) == 0) ||
+            (text.len <= whole.len && memcmp(id, text.data, text.len) == 0));
 }
 
 static void fail_find(struct control_call *c, struct slice text, size_t n_found)
@@ -127,12 +128,14 @@ static void label_set(struct control_call *c)
             char what[128];
             snprintf(what, sizeof(what), "label not set: %.*s", (int)IPX_MIN(text.len, 64u),
                      (const char *)text.data);
-            const char *why = err == IPX_DENIED ? "this name is set by the node itself"
+            const char *why = err == IPX_DENIED  ? "this name is set by the node itself"
                               : err == IPX_LIMIT ? "too many labels, or too long"
                                                  : "a label is typed name=value";
-            call_fail(c, &(struct call_error){
-                             .exit_code = err == IPX_MALFORMED ? 2 : 1, .err = err, .what = what,
-                             .why = why, .hint = "Names are a-z 0-9 _ with dots between"});
+            call_fail(c, &(struct call_error){.exit_code = err == IPX_MALFORMED ? 2 : 1,
+                                              .err = err,
+                                              .what = what,
+                                              .why = why,
+                                              .hint = "Names are a-z 0-9 _ with dots between"});
             return;
         }
     }
@@ -150,11 +153,13 @@ static void label_unset(struct control_call *c)
             char what[128];
             snprintf(what, sizeof(what), "label not removed: %.*s", (int)IPX_MIN(name.len, 64u),
                      (const char *)name.data);
-            call_fail(c, &(struct call_error){
-                             .exit_code = err == IPX_NOT_FOUND ? 3 : 1, .err = err, .what = what,
-                             .why = err == IPX_NOT_FOUND ? "this node has no such label"
+            call_fail(c, &(struct call_error){.exit_code = err == IPX_NOT_FOUND ? 3 : 1,
+                                              .err = err,
+                                              .what = what,
+                                              .why = err == IPX_NOT_FOUND
+                                                         ? "this node has no such label"
                                                          : "the node found it by itself",
-                             .hint = "See the labels: ipx-node label"});
+                                              .hint = "See the labels: ipx-node label"});
             return;
         }
     }
@@ -182,15 +187,17 @@ static void policy_set(struct control_call *c)
     struct query_error error = {0, "a policy is typed accept=EXPR"};
     enum ipx_err err = IPX_MALFORMED;
     if (text.len > sizeof(prefix) - 1 && memcmp(text.data, prefix, sizeof(prefix) - 1) == 0) {
-        struct slice source = slice_of(text.data + sizeof(prefix) - 1,
-                                       text.len - sizeof(prefix) + 1);
+        struct slice source =
+            slice_of(text.data + sizeof(prefix) - 1, text.len - sizeof(prefix) + 1);
         err = query_compile(source, c->n->mem, &q, &error);
     }
     if (err != IPX_OK) {
         char why[160];
         snprintf(why, sizeof(why), "at character %u: %s", error.position + 1, error.message);
-        call_fail(c, &(struct call_error){.exit_code = 2, .err = err,
-                                          .what = "the policy is not changed", .why = why,
+        call_fail(c, &(struct call_error){.exit_code = 2,
+                                          .err = err,
+                                          .what = "the policy is not changed",
+                                          .why = why,
                                           .hint = "Example: policy set 'accept=job.lab == lab'"});
         return;
     }
@@ -220,13 +227,15 @@ static void invite(struct control_call *c)
         err = admission_invite(c->n, &plan, &ticket);
     }
     if (err != IPX_OK) {
-        const char *why = err == IPX_NOT_FOUND  ? "roles are user and node"
-                          : err == IPX_DENIED   ? "this node holds no issuer key"
+        const char *why = err == IPX_NOT_FOUND   ? "roles are user and node"
+                          : err == IPX_DENIED    ? "this node holds no issuer key"
                           : err == IPX_WRONG_LAB ? "the issuer here is not for that lab"
-                                                : err_text(err);
+                                                 : err_text(err);
         call_fail(c, &(struct call_error){
-                         .exit_code = err == IPX_NOT_FOUND ? 2 : 1, .err = err,
-                         .what = "no ticket was made", .why = why,
+                         .exit_code = err == IPX_NOT_FOUND ? 2 : 1,
+                         .err = err,
+                         .what = "no ticket was made",
+                         .why = why,
                          .hint = "Tickets are made where the mesh was made (ipx-node new)"});
         return;
     }
@@ -290,26 +299,27 @@ static void stop(struct control_call *c, bool is_leave)
 static bool is_change(uint8_t command)
 {
     return command == CONTROL_LABEL_SET || command == CONTROL_LABEL_UNSET ||
-           command == CONTROL_POLICY_SET || command == CONTROL_INVITE ||
-           command == CONTROL_LEAVE || command == CONTROL_DOWN;
+           command == CONTROL_POLICY_SET || command == CONTROL_INVITE || command == CONTROL_LEAVE ||
+           command == CONTROL_DOWN;
 }
 
 static bool is_allowed(struct control_call *c)
 {
     bool is_task = c->who->is_below_spawner;
     if (is_change(c->request->command) && (is_task || !c->who->is_owner)) {
-        call_fail(c, &(struct call_error){.exit_code = 1, .err = IPX_DENIED,
+        call_fail(c, &(struct call_error){.exit_code = 1,
+                                          .err = IPX_DENIED,
                                           .what = "not allowed",
                                           .why = is_task ? "a task may only look"
                                                          : "this node belongs to another user",
                                           .hint = "Ask who runs the node"});
         return false;
     }
-    bool is_early = c->request->command == CONTROL_STATUS ||
-                    c->request->command == CONTROL_DOWN ||
+    bool is_early = c->request->command == CONTROL_STATUS || c->request->command == CONTROL_DOWN ||
                     c->request->command == CONTROL_WAIT_JOIN;
     if (!c->n->has_cores && !is_early) {
-        call_fail(c, &(struct call_error){.exit_code = 1, .err = IPX_NOT_YET,
+        call_fail(c, &(struct call_error){.exit_code = 1,
+                                          .err = IPX_NOT_YET,
                                           .what = "the node is not a member yet",
                                           .why = "it is joining",
                                           .hint = "See: ipx-node status"});
@@ -364,7 +374,8 @@ static void dispatch(struct control_call *c)
         c->s->waits_for = STREAM_WAITS_JOIN;
         return;
     }
-    call_fail(c, &(struct call_error){.exit_code = 2, .err = IPX_MALFORMED,
+    call_fail(c, &(struct call_error){.exit_code = 2,
+                                      .err = IPX_MALFORMED,
                                       .what = "the node does not know this command",
                                       .why = "it may be older than the command line",
                                       .hint = "Compare: ipx-node version"});
@@ -377,8 +388,10 @@ void control_message(struct node *n, struct stream *s, const struct node_local *
     struct control_call c = {.n = n, .s = s, .who = who, .request = &request};
     if (type != CONTROL_REQUEST || control_request_decode(body, &request) != IPX_OK) {
         request.n_args = 0;
-        call_fail(&c, &(struct call_error){.exit_code = 2, .err = IPX_MALFORMED,
-                                           .what = "the request cannot be read", .why = "",
+        call_fail(&c, &(struct call_error){.exit_code = 2,
+                                           .err = IPX_MALFORMED,
+                                           .what = "the request cannot be read",
+                                           .why = "",
                                            .hint = ""});
         return;
     }
@@ -394,15 +407,19 @@ static void end_wait(struct node *n, struct stream *s)
     struct control_call c = {.n = n, .s = s};
     if (s->waits_for == STREAM_WAITS_PING && n->now_us - s->created_us > PING_GIVE_UP_US) {
         s->waits_for = STREAM_WAITS_NOTHING;
-        call_fail(&c, &(struct call_error){.exit_code = 1, .err = IPX_TIMEOUT,
-                                           .what = "no answer in 5 s", .why = "",
+        call_fail(&c, &(struct call_error){.exit_code = 1,
+                                           .err = IPX_TIMEOUT,
+                                           .what = "no answer in 5 s",
+                                           .why = "",
                                            .hint = "See how it was seen last: ipx-node nodes"});
     } else if (s->waits_for == STREAM_WAITS_JOIN && admission_is_settled(n)) {
         s->waits_for = STREAM_WAITS_NOTHING;
         if (n->join.is_failed) {
             char what[128];
             snprintf(what, sizeof(what), "could not join: %s", err_text(n->join.why));
-            call_fail(&c, &(struct call_error){.exit_code = 1, .err = n->join.why, .what = what,
+            call_fail(&c, &(struct call_error){.exit_code = 1,
+                                               .err = n->join.why,
+                                               .what = what,
                                                .why = n->join.detail,
                                                .hint = admission_hint(n->join.why)});
         } else {

@@ -29,8 +29,8 @@ void call_fail(struct control_call *c, const struct call_error *e);
 /* The i-th argument, empty if not given. */
 struct slice call_arg(const struct control_call *c, size_t i);
 
-/* A member by name, lab/name, or prefix of its id. Conditions: IPX_NOT_FOUND, IPX_CONFLICT (several;
- * both already answered by call_fail). */
+/* A member by name, lab/name, or prefix of its id. Conditions: IPX_NOT_FOUND, IPX_CONFLICT
+ * (several; both already answered by call_fail). */
 IPX_MUST_USE enum ipx_err call_find_node(struct control_call *c, struct slice text,
                                          const struct gossip_member **ret);
 /* Compiles the expression of argument i, NULL if it is empty. Answers by call_fail if malformed. */

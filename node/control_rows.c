@@ -15,8 +15,7 @@ static const char *state_name(const struct node *n)
 static size_t count_labs(const struct node *n)
 {
     size_t n_labs = 0;
-    for (const struct gossip_member *m = members_next(n, NULL); m != NULL;
-         m = members_next(n, m)) {
+    for (const struct gossip_member *m = members_next(n, NULL); m != NULL; m = members_next(n, m)) {
         bool is_first = gossip_member_is_live(m);
         for (const struct gossip_member *o = members_next(n, NULL); is_first && o != m;
              o = members_next(n, o)) {
@@ -30,8 +29,7 @@ static size_t count_labs(const struct node *n)
 static size_t count_sources(const struct node *n)
 {
     size_t n_sources = 0;
-    for (const struct gossip_member *m = members_next(n, NULL); m != NULL;
-         m = members_next(n, m)) {
+    for (const struct gossip_member *m = members_next(n, NULL); m != NULL; m = members_next(n, m)) {
         for (size_t i = 0; m->ad != NULL && gossip_member_is_live(m) && i < m->ad->n_resources;
              i++) {
             n_sources += slice_equal(m->ad->resources[i].kind, slice_text("source"));
@@ -111,16 +109,15 @@ struct env_labels {
 
 static void env_text(struct env_labels *e, const char *name, const char *value)
 {
-    e->labels[e->n++] = (struct label){
-        .name = slice_text(name),
-        .value = {.type = LABEL_STRING, .text = slice_text(value)}};
+    e->labels[e->n++] = (struct label){.name = slice_text(name),
+                                       .value = {.type = LABEL_STRING, .text = slice_text(value)}};
 }
 
 static void env_seconds(struct env_labels *e, const char *name, uint64_t us)
 {
-    e->labels[e->n++] = (struct label){
-        .name = slice_text(name),
-        .value = {.type = LABEL_NUMBER, .dim = {0, 1}, .number = (double)us / 1e6}};
+    e->labels[e->n++] =
+        (struct label){.name = slice_text(name),
+                       .value = {.type = LABEL_NUMBER, .dim = {0, 1}, .number = (double)us / 1e6}};
 }
 
 /* Sorted by name, as query_env wants it. */
@@ -145,13 +142,13 @@ static bool passes(const struct node *n, const struct gossip_member *m, const st
         return false;
     }
     env_of(n, m, &env);
-    return query_is_true(q, &(struct query_env){.ad = m->ad, .extra = env.labels, .n_extra = env.n});
+    return query_is_true(q,
+                         &(struct query_env){.ad = m->ad, .extra = env.labels, .n_extra = env.n});
 }
 
 static uint64_t cores_of(const struct gossip_member *m)
 {
-    const struct label_value *v =
-        m->ad == NULL ? NULL : ad_find(m->ad, slice_text("cpu.cores"));
+    const struct label_value *v = m->ad == NULL ? NULL : ad_find(m->ad, slice_text("cpu.cores"));
     return v != NULL && v->type == LABEL_NUMBER ? (uint64_t)v->number : 0;
 }
 
@@ -178,8 +175,7 @@ static void node_row(struct control_call *c, const struct gossip_member *m)
     control_row_double(&w, "load", is_self ? n->measured.load : m->vitals.load_permille / 1000.0);
     control_row_double(&w, "rtt_ms", m->srtt_us / 1000.0);
     control_row_double(&w, "age_s",
-                       is_self || m->heard_us == 0 ? 0.0
-                                                   : (double)(n->now_us - m->heard_us) / 1e6);
+                       is_self || m->heard_us == 0 ? 0.0 : (double)(n->now_us - m->heard_us) / 1e6);
     control_row_text(&w, "addr", addr);
     control_row_text(&w, "role", cert_role_text(m->facts.caps));
     call_row(c, &w);

@@ -12,33 +12,36 @@
  */
 #include "base/cbor.h"
 
-enum node_protocol { /* protocol id of a stream's OPEN */
-    NODE_PROTOCOL_CONTROL = 1,     /* local client: what is in this file */
-    NODE_PROTOCOL_JOB = 2,         /* owner to place */
-    NODE_PROTOCOL_TAP = 3,         /* reader to source */
-    NODE_PROTOCOL_FETCH = 4,       /* documents: ads, chains */
-    NODE_PROTOCOL_TUNNEL = 5,      /* the datagram plane's messages over a link */
-    NODE_PROTOCOL_EXEC_CLIENT = 6, /* local client: jobs (exec/wire.h) */
-    NODE_PROTOCOL_SOURCE_CLIENT = 7 /* local client: publish and tap (exec/source_wire.h) */
+enum node_protocol {                                /* protocol id of a stream's OPEN */
+                     NODE_PROTOCOL_CONTROL = 1,     /* local client: what is in this file */
+                     NODE_PROTOCOL_JOB = 2,         /* owner to place */
+                     NODE_PROTOCOL_TAP = 3,         /* reader to source */
+                     NODE_PROTOCOL_FETCH = 4,       /* documents: ads, chains */
+                     NODE_PROTOCOL_TUNNEL = 5,      /* the datagram plane's messages over a link */
+                     NODE_PROTOCOL_EXEC_CLIENT = 6, /* local client: jobs (exec/wire.h) */
+                     NODE_PROTOCOL_SOURCE_CLIENT =
+                         7 /* local client: publish and tap (exec/source_wire.h) */
 };
 
 enum control_type { CONTROL_REQUEST = 1, CONTROL_ROW, CONTROL_NOTE, CONTROL_END, CONTROL_ERROR };
 
 enum control_command { /* arguments in the order of the request's texts; "" = not given */
-    CONTROL_STATUS = 1,  /* - : one row */
-    CONTROL_NODES,       /* where */
-    CONTROL_PEERS,       /* - */
-    CONTROL_PING,        /* node */
-    CONTROL_SOURCES,     /* where (over the fields of a source) */
-    CONTROL_LABEL_SHOW,  /* node or "" for this one */
-    CONTROL_LABEL_SET,   /* k=v, k=v, .. */
-    CONTROL_LABEL_UNSET, /* k, k, .. */
-    CONTROL_POLICY_SHOW, /* - */
-    CONTROL_POLICY_SET,  /* accept=EXPR */
-    CONTROL_INVITE,      /* role, expires in ms (decimal), lab */
-    CONTROL_LEAVE,       /* - : answered when others have been told; the node then stops */
-    CONTROL_DOWN,        /* - : the node stops; it stays a member */
-    CONTROL_WAIT_JOIN    /* - : answered when the join in progress has succeeded or failed */
+                       CONTROL_STATUS = 1,  /* - : one row */
+                       CONTROL_NODES,       /* where */
+                       CONTROL_PEERS,       /* - */
+                       CONTROL_PING,        /* node */
+                       CONTROL_SOURCES,     /* where (over the fields of a source) */
+                       CONTROL_LABEL_SHOW,  /* node or "" for this one */
+                       CONTROL_LABEL_SET,   /* k=v, k=v, .. */
+                       CONTROL_LABEL_UNSET, /* k, k, .. */
+                       CONTROL_POLICY_SHOW, /* - */
+                       CONTROL_POLICY_SET,  /* accept=EXPR */
+                       CONTROL_INVITE,      /* role, expires in ms (decimal), lab */
+                       CONTROL_LEAVE,    /* - : answered when others have been told; the node then
+                                            stops */
+                       CONTROL_DOWN,     /* - : the node stops; it stays a member */
+                       CONTROL_WAIT_JOIN /* - : answered when the join in progress has succeeded or
+                                            failed */
 };
 
 #define CONTROL_ARGS_MAX 64
@@ -57,8 +60,8 @@ IPX_MUST_USE enum ipx_err control_request_decode(struct slice in, struct control
 
 /* An error as a person reads it: what happened, why, what to do. Also of the exec streams. */
 struct control_error {
-    uint8_t exit_code;  /* 1 failed, 2 usage, 3 no such thing; run has its own (cli.md) */
-    struct slice name;  /* err_name(): for --json */
+    uint8_t exit_code;            /* 1 failed, 2 usage, 3 no such thing; run has its own (cli.md) */
+    struct slice name;            /* err_name(): for --json */
     struct slice what, why, hint; /* `why` and `hint` may be empty */
 };
 void control_error_encode(const struct control_error *e, struct writer *w);

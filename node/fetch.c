@@ -17,9 +17,8 @@ void fetch_ad(struct node *n, const struct gossip_action *a)
         const struct stream *s = n->streams.table[i];
         n_asked += s != NULL && s->use == STREAM_FETCH && s->is_opened_here;
     }
-    struct stream *s = n_asked < FETCH_ASKED_MAX
-                           ? streams_new(n, streams_new_handle(n), STREAM_FETCH)
-                           : NULL;
+    struct stream *s =
+        n_asked < FETCH_ASKED_MAX ? streams_new(n, streams_new_handle(n), STREAM_FETCH) : NULL;
     if (s == NULL) {
         return;
     }

@@ -3,7 +3,7 @@
  * each what the others learnt. */
 #include "node/core.h"
 
-#define JOIN_WIDTH 3                 /* comparing views with so many of the first peers is enough */
+#define JOIN_WIDTH 3 /* comparing views with so many of the first peers is enough */
 #define CLONE_YOUNG_US (10 * US_PER_S) /* a higher boot heard so soon is our own older disk */
 #define CLOCK_ANSWER_MAX SESSION_BODY_MAX
 
@@ -318,9 +318,13 @@ static void dispatch(struct node *n, const struct session_action *a, bool is_ear
         }
     } else if (type < 32) {
         dht_recv(&n->dht, n->now_us,
-                 &(struct dht_msg){.facts = a->facts, .addr = &a->addr, .req_id = a->request_id,
+                 &(struct dht_msg){.facts = a->facts,
+                                   .addr = &a->addr,
+                                   .req_id = a->request_id,
                                    .answer_max = is_early ? a->room_max : CLOCK_ANSWER_MAX,
-                                   .type = type, .is_early = is_early, .body = a->body});
+                                   .type = type,
+                                   .is_early = is_early,
+                                   .body = a->body});
     } else if (type < 48) {
         gossip_recv(&n->gossip, n->now_us, a->facts, &a->addr, type, a->request_id, a->body);
     } else {

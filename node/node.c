@@ -6,8 +6,9 @@
 
 #include "node/core.h"
 
-#define LEAVE_US (300 * US_PER_MS) /* for goodbyes to go out before the sockets close */
-#define GAP_DROP_US (30 * US_PER_S) /* after so long a pause no session is believed (overlay 1.1) */
+#define LEAVE_US (300 * US_PER_MS)  /* for goodbyes to go out before the sockets close */
+#define GAP_DROP_US (30 * US_PER_S) /* after so long a pause no session is believed (overlay 1.1)  \
+                                     */
 #define CLOCK_EVERY_US (60 * US_PER_S) /* the shell tells the clock so often when awake */
 
 int64_t node_wall_ms(const struct node *n)
@@ -37,8 +38,8 @@ static enum ipx_err make_sessions(struct node *n, int64_t wall_ms)
         .key = &n->config.key,
         .mesh = n->config.mesh,
         .chain = slice_of(n->chain, n->chain_len),
-        .ticket = n->chain_len == 0 ? slice_of(n->join.ticket.pub, n->join.ticket.pub_len)
-                                    : SLICE_EMPTY,
+        .ticket =
+            n->chain_len == 0 ? slice_of(n->join.ticket.pub, n->join.ticket.pub_len) : SLICE_EMPTY,
         .gates = (const uint8_t(*)[32])n->config.gates,
         .n_gates = n->config.n_gates,
         .chains = &n->chains,
@@ -52,12 +53,11 @@ static enum ipx_err make_sessions(struct node *n, int64_t wall_ms)
 static enum ipx_err make_links(struct node *n)
 {
     uint8_t secret[16];
-    handshake_self_init(&n->handshakes,
-                        &(struct handshake_self_options){
-                            .key = &n->config.key,
-                            .mesh = &n->config.mesh,
-                            .gates = (const uint8_t(*)[32])n->config.gates,
-                            .n_gates = n->config.n_gates});
+    handshake_self_init(&n->handshakes, &(struct handshake_self_options){
+                                            .key = &n->config.key,
+                                            .mesh = &n->config.mesh,
+                                            .gates = (const uint8_t(*)[32])n->config.gates,
+                                            .n_gates = n->config.n_gates});
     n->links = (struct link_context){.mem = n->mem,
                                      .trace = &n->config.trace,
                                      .rng = &n->rng,
@@ -121,7 +121,8 @@ enum ipx_err node_new(const struct node_config *config, struct node **ret)
     snprintf(n->self.name, sizeof(n->self.name), "%s", config->name);
     n->self.id = config->key.pk;
     enum ipx_err err = IPX_OK;
-    if (config->chain.len > sizeof(n->chain) || (config->chain.len == 0 && config->ticket.len == 0)) {
+    if (config->chain.len > sizeof(n->chain) ||
+        (config->chain.len == 0 && config->ticket.len == 0)) {
         err = IPX_MALFORMED;
     } else {
         if (config->chain.len > 0) {
@@ -260,8 +261,7 @@ void node_tick(struct node *n, uint64_t now_us)
     }
 }
 
-void node_on_datagram(struct node *n, uint64_t now_us, const struct addr *from,
-                      struct slice bytes)
+void node_on_datagram(struct node *n, uint64_t now_us, const struct addr *from, struct slice bytes)
 {
     n->now_us = now_us;
     if (n->sessions != NULL) {

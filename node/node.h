@@ -25,22 +25,23 @@
 #include "exec/exec.h"
 
 #define NODE_CONN_ACCEPTED UINT32_C(0x80000000)
-#define NODE_CONNS_MAX 4096        /* accepted and dialled; a stranger's slot lives 2 s */
-#define NODE_WRITE_MAX 65536       /* bytes of one CONN_WRITE */
-#define NODE_LISTEN_MAX 8          /* own addresses told to others */
+#define NODE_CONNS_MAX 4096  /* accepted and dialled; a stranger's slot lives 2 s */
+#define NODE_WRITE_MAX 65536 /* bytes of one CONN_WRITE */
+#define NODE_LISTEN_MAX 8    /* own addresses told to others */
 #define NODE_GATES_MAX 8
 #define NODE_PORT_DEFAULT 7433
 
-enum node_save { /* what is kept in the home; one file each, replaced atomically */
-    NODE_SAVE_CHAIN,    /* own chain, own name (join, renewal) */
-    NODE_SAVE_CONTACTS, /* dht contacts for the next start */
-    NODE_SAVE_SEQ,      /* record sequence: written before it is used */
-    NODE_SAVE_BOOK,     /* known redemptions */
-    NODE_SAVE_ISSUERS,  /* issuer certificates met, for admission of their tickets */
-    NODE_SAVE_LABELS,   /* labels set by the user */
-    NODE_SAVE_POLICY,   /* accept expression */
-    NODE_SAVE_GENERATION, /* u32 big-endian: a higher boot of this key was heard at start */
-    NODE_SAVE_N
+enum node_save {                  /* what is kept in the home; one file each, replaced atomically */
+                 NODE_SAVE_CHAIN, /* own chain, own name (join, renewal) */
+                 NODE_SAVE_CONTACTS,   /* dht contacts for the next start */
+                 NODE_SAVE_SEQ,        /* record sequence: written before it is used */
+                 NODE_SAVE_BOOK,       /* known redemptions */
+                 NODE_SAVE_ISSUERS,    /* issuer certificates met, for admission of their tickets */
+                 NODE_SAVE_LABELS,     /* labels set by the user */
+                 NODE_SAVE_POLICY,     /* accept expression */
+                 NODE_SAVE_GENERATION, /* u32 big-endian: a higher boot of this key was heard at
+                                          start */
+                 NODE_SAVE_N
 };
 
 struct node_local { /* who is at the other end of a local socket */
@@ -54,27 +55,27 @@ struct node_config {
     struct mem *mem;
     struct trace trace;
     uint8_t seed[32];
-    const char *version;         /* of the program */
+    const char *version; /* of the program */
     struct crypt_keypair key;
     struct mesh_id mesh;
-    struct slice chain;          /* own chain; empty while joining */
-    struct slice ticket;         /* ticket text; empty unless joining */
+    struct slice chain;           /* own chain; empty while joining */
+    struct slice ticket;          /* ticket text; empty unless joining */
     char name[CERT_NAME_MAX + 1]; /* wanted name while joining */
     bool has_issuer;
-    struct crypt_keypair issuer_key; /* if has_issuer */
-    struct slice issuer_cert;        /* if has_issuer */
+    struct crypt_keypair issuer_key;   /* if has_issuer */
+    struct slice issuer_cert;          /* if has_issuer */
     uint8_t gates[NODE_GATES_MAX][32]; /* newest first */
     size_t n_gates;
-    uint32_t generation;         /* of this boot; on disk before node_init */
+    uint32_t generation; /* of this boot; on disk before node_init */
     uint64_t boot_nonce;
-    struct slice saved[NODE_SAVE_N]; /* what was saved last; empty if never */
+    struct slice saved[NODE_SAVE_N];     /* what was saved last; empty if never */
     struct addr listen[NODE_LISTEN_MAX]; /* own addresses as others may dial them */
     size_t n_listen;
-    struct ad *ad;               /* labels and resources found at start (takes a reference) */
-    struct slice accept;         /* --accept; empty = saved one, else `job.lab == lab` */
-    uint32_t slots;              /* cores offered */
-    uint64_t mem_bytes;          /* memory offered */
-    bool offers;                 /* false: runs no tasks at all */
+    struct ad *ad;       /* labels and resources found at start (takes a reference) */
+    struct slice accept; /* --accept; empty = saved one, else `job.lab == lab` */
+    uint32_t slots;      /* cores offered */
+    uint64_t mem_bytes;  /* memory offered */
+    bool offers;         /* false: runs no tasks at all */
 };
 
 enum node_action_type {
@@ -84,17 +85,30 @@ enum node_action_type {
     NODE_ACTION_CONN_CLOSE, /* graceful: what was written goes out first */
     NODE_ACTION_EXEC,       /* processes and storage: see exec/exec.h, answered by node_exec() */
     NODE_ACTION_SAVE,
-    NODE_ACTION_STOP        /* the node is done: exit with `code` and say `text` */
+    NODE_ACTION_STOP /* the node is done: exit with `code` and say `text` */
 };
 
 struct node_action {
     enum node_action_type type;
     union {
-        struct { struct addr to; struct slice bytes; } udp;
-        struct { uint32_t conn; struct addr to; struct slice bytes; } conn;
+        struct {
+            struct addr to;
+            struct slice bytes;
+        } udp;
+        struct {
+            uint32_t conn;
+            struct addr to;
+            struct slice bytes;
+        } conn;
         const struct exec_action *exec;
-        struct { enum node_save what; struct slice bytes; } save;
-        struct { int code; const char *text; } stop;
+        struct {
+            enum node_save what;
+            struct slice bytes;
+        } save;
+        struct {
+            int code;
+            const char *text;
+        } stop;
     } u;
 };
 
@@ -111,8 +125,7 @@ void node_tick(struct node *n, uint64_t now_us);
 
 /* The wall clock, at start and about each minute; after a gap in time at once. */
 void node_on_clock(struct node *n, uint64_t now_us, int64_t wall_ms);
-void node_on_datagram(struct node *n, uint64_t now_us, const struct addr *from,
-                      struct slice bytes);
+void node_on_datagram(struct node *n, uint64_t now_us, const struct addr *from, struct slice bytes);
 void node_on_accept(struct node *n, uint64_t now_us, uint32_t conn, const struct addr *from);
 void node_on_local(struct node *n, uint64_t now_us, uint32_t conn, const struct node_local *who);
 void node_on_connected(struct node *n, uint64_t now_us, uint32_t conn, enum ipx_err err);
@@ -123,7 +136,10 @@ void node_on_closed(struct node *n, uint64_t now_us, uint32_t conn, enum ipx_err
 /* The exec core, for answers about processes and storage (exec_on_started, exec_on_stored ..). */
 struct exec *node_exec(struct node *n);
 /* Measured by the shell now and then: feeds vitals. */
-struct node_vitals { double load; uint64_t mem_free, disk_free; };
+struct node_vitals {
+    double load;
+    uint64_t mem_free, disk_free;
+};
 void node_on_vitals(struct node *n, uint64_t now_us, const struct node_vitals *v);
 /* A clean stop: LEAVE is gossiped, links close, then ACTION_STOP comes. */
 void node_stop(struct node *n, uint64_t now_us);

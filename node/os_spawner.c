@@ -21,7 +21,7 @@
 #include "node/os_proc.h"
 #include "node/os_scratch.h"
 
-#define SCAN_MS 100        /* between looks for what ended attempts left behind */
+#define SCAN_MS 100 /* between looks for what ended attempts left behind */
 #define STOP_WAIT_MS 5000
 #define SOCKET_BUF (1 << 20)
 
@@ -174,7 +174,10 @@ static int spawn(struct spawner_request *r, char *text, int *fds)
         return EINVAL;
     }
     words[r->n_argv] = NULL;
-    struct start s = {.argv = words, .env = env, .dir = dir, .mem_max = r->mem_max,
+    struct start s = {.argv = words,
+                      .env = env,
+                      .dir = dir,
+                      .mem_max = r->mem_max,
                       .uid = SPAWNER_UID_FIRST + (uid_t)(c - sp.children)};
     int err = scratch_make(r->attempt, sp.is_root ? s.uid : (uid_t)-1, dir);
     if (err != 0) {
@@ -258,7 +261,9 @@ static bool receive(void)
         char bytes[CMSG_SPACE(8 * sizeof(int))];
     } control;
     struct iovec iov = {.iov_base = sp.request.bytes, .iov_len = sizeof(sp.request.bytes)};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control.bytes,
                        .msg_controllen = sizeof(control.bytes)};
     int fds[8], n_fds = 0;
     ssize_t n = recvmsg(sp.fd, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);

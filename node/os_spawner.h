@@ -21,9 +21,9 @@
 
 #define SPAWNER_ATTEMPTS_MAX 1024 /* at once; uids are given from a range of this size */
 #define SPAWNER_UID_FIRST 62000
-#define SPAWNER_INLINE_MAX 60000  /* argv and env in the request itself; longer ones by a memfd */
-#define SPAWNER_BATCH 64          /* events of one reply */
-#define SPAWNER_TOKEN_LEN 32      /* characters of IPX_TOKEN */
+#define SPAWNER_INLINE_MAX 60000 /* argv and env in the request itself; longer ones by a memfd */
+#define SPAWNER_BATCH 64         /* events of one reply */
+#define SPAWNER_TOKEN_LEN 32     /* characters of IPX_TOKEN */
 #define SPAWNER_TEXT_MAX (512 * 1024)
 
 enum spawner_request_kind { SPAWNER_SPAWN = 1, SPAWNER_KILL = 2 };
@@ -42,14 +42,14 @@ struct spawner_request {
 
 struct spawner_event {
     uint64_t attempt;
-    bool is_exit;    /* else: started, or not */
-    int32_t err;     /* of a start: 0 or errno */
+    bool is_exit; /* else: started, or not */
+    int32_t err;  /* of a start: 0 or errno */
     uint8_t code, signal;
     uint64_t cpu_us;
 };
 
 struct spawner {
-    int fd;    /* non-blocking; -1: none */
+    int fd; /* non-blocking; -1: none */
     pid_t pid;
 };
 

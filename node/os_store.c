@@ -11,7 +11,7 @@
 struct object {
     struct list list;
     uint64_t number, len;
-    int fd;         /* -1: in memory */
+    int fd; /* -1: in memory */
     struct buf buf;
 };
 
@@ -153,8 +153,8 @@ enum ipx_err store_append(struct store *s, uint64_t object, struct slice bytes)
     return err;
 }
 
-enum ipx_err store_load(struct store *s, uint64_t object, uint64_t offset, uint8_t *out,
-                        size_t len, size_t *ret_len)
+enum ipx_err store_load(struct store *s, uint64_t object, uint64_t offset, uint8_t *out, size_t len,
+                        size_t *ret_len)
 {
     struct object *o = find(s, object);
     if (o == NULL) {

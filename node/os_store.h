@@ -26,7 +26,8 @@ struct store {
 IPX_MUST_USE enum ipx_err store_init(struct store *s, struct mem *mem, const char *home,
                                      uint64_t limit);
 void store_done(struct store *s); /* removes all */
-/* Conditions: IPX_FULL. Faults: IPX_IO, IPX_NO_MEMORY. After any of them the object is as before. */
+/* Conditions: IPX_FULL. Faults: IPX_IO, IPX_NO_MEMORY. After any of them the object is as before.
+ */
 IPX_MUST_USE enum ipx_err store_append(struct store *s, uint64_t object, struct slice bytes);
 /* Up to `len` bytes from `offset` into `out`; *ret_len < len is the end. Conditions:
  * IPX_NOT_FOUND. Fault: IPX_IO. */

@@ -3,7 +3,8 @@
 #include "node/core.h"
 
 #define STREAMS_STEP 64
-#define STREAM_WAIT_MAX (64u << 20) /* said before there is room: bounded by the windows of exec */
+#define STREAM_WAIT_MAX (64u << 20) /* said before there is room: bounded by the windows of exec   \
+                                     */
 
 void streams_init(struct node *n)
 {
@@ -379,8 +380,7 @@ static enum stream_use use_of(const struct node *n, const struct conn *c, uint16
 static void on_opened(struct node *n, struct conn *c, const struct mux_event *e)
 {
     enum stream_use use = use_of(n, c, e->protocol);
-    struct stream *s =
-        use == STREAM_FREE ? NULL : streams_new(n, streams_new_handle(n), use);
+    struct stream *s = use == STREAM_FREE ? NULL : streams_new(n, streams_new_handle(n), use);
     if (s == NULL) {
         mux_reset(link_mux(c->link), e->stream, IPX_REFUSED);
         return;

@@ -260,7 +260,7 @@ enum ipx_err shell_listen_local(struct shell *s, const char *path)
     }
     s->local.data = NULL;
     return uv_listen((uv_stream_t *)&s->local, SHELL_BACKLOG, shell_conn_accept) == 0 ? IPX_OK
-                                                                                       : IPX_IO;
+                                                                                      : IPX_IO;
 }
 
 int shell_run(struct shell *s, struct node *node)

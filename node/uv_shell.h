@@ -32,7 +32,7 @@ struct shell_socket { /* one listen address: a UDP socket and a TCP listener on 
 /* Processes and storage of the exec core; made by uv_exec.c. `act` performs one exec action. */
 struct shell_exec;
 
-struct shell_hooks { /* set after shell_init; each may be NULL */
+struct shell_hooks {            /* set after shell_init; each may be NULL */
     void (*ready)(void *user);  /* the node has started and its sockets are live */
     void (*minute)(void *user); /* about each minute, when the clock is told */
     void *user;
@@ -49,19 +49,19 @@ struct shell {
     struct mem *mem;
     struct shell_socket sockets[SHELL_UDP_MAX];
     size_t n_sockets;
-    uv_pipe_t local;       /* the control socket */
+    uv_pipe_t local; /* the control socket */
     bool has_local;
-    struct list conns;     /* struct shell_conn */
+    struct list conns; /* struct shell_conn */
     uint32_t next_accepted;
     struct shell_exec *exec;
     uv_signal_t on_term, on_int;
     bool is_draining, is_stopping;
     int exit_code;
-    char stop_text[128];   /* why the node stopped, "" if it was asked to */
-    const char *home;      /* where node_save files go; borrowed */
+    char stop_text[128]; /* why the node stopped, "" if it was asked to */
+    const char *home;    /* where node_save files go; borrowed */
     uint64_t n_udp_dropped;
     uint8_t datagram[SHELL_DATAGRAM_MAX];
-    uint8_t chunk[65536];  /* bytes read from a connection, handed on at once */
+    uint8_t chunk[65536]; /* bytes read from a connection, handed on at once */
 };
 
 uint64_t shell_now_us(const struct shell *s); /* CLOCK_BOOTTIME */

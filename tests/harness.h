@@ -49,7 +49,8 @@ int main(int argc, char **argv)
             n++;
         }
     }
-    fprintf(stderr, "[====] Synthesis: Tested: %d | Passing: %d | Failing: 0 | Crashing: 0\n", n, n);
+    fprintf(stderr, "[====] Synthesis: Tested: %d | Passing: %d | Failing: 0 | Crashing: 0\n", n,
+            n);
     return n > 0 ? 0 : 1;
 }
 

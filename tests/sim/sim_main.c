@@ -73,8 +73,8 @@ static void report(struct world *w)
             printf("  n%u down: %s\n", i, w->nodes[i].stop_text);
             continue;
         }
-        for (const struct gossip_member *m = n->has_cores ? members_next(n, NULL) : NULL;
-             m != NULL; m = members_next(n, m)) {
+        for (const struct gossip_member *m = n->has_cores ? members_next(n, NULL) : NULL; m != NULL;
+             m = members_next(n, m)) {
             n_ads += gossip_member_is_live(m) && m->ad != NULL;
         }
         printf("  n%u state %d join %s sees %u live, %u ads\n", i, (int)n->state,
@@ -87,9 +87,14 @@ static struct outcome run(const struct plan *p)
 {
     static struct world w;
     struct outcome o = {0};
-    struct world_options options = {.seed = p->seed, .n_nodes = p->n_nodes, .loss_permille = 20,
-                                    .dup_permille = 5, .delay_us = 5000, .jitter_us = 20000,
-                                    .traces = p->traces, .n_labs = 3};
+    struct world_options options = {.seed = p->seed,
+                                    .n_nodes = p->n_nodes,
+                                    .loss_permille = 20,
+                                    .dup_permille = 5,
+                                    .delay_us = 5000,
+                                    .jitter_us = 20000,
+                                    .traces = p->traces,
+                                    .n_labs = 3};
     world_init(&w, &options);
     world_make_mesh(&w, 20 * US_PER_MS);
     uint64_t all_started = w.now_us + p->n_nodes * 20 * US_PER_MS;

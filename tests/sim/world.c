@@ -54,9 +54,14 @@ static void name_node(struct world_node *n, unsigned i)
 static void make_mesh_keys(struct world *w)
 {
     struct crypt_keypair root;
-    struct keys_new_plan plan = {.root = &root, .issuer = &w->issuer, .node = &w->nodes[0].key,
-                                 .lab = "lab0", .name = "n0", .wall_ms = WALL_BASE_MS,
-                                 .issuer_serial = 1, .node_serial = 2};
+    struct keys_new_plan plan = {.root = &root,
+                                 .issuer = &w->issuer,
+                                 .node = &w->nodes[0].key,
+                                 .lab = "lab0",
+                                 .name = "n0",
+                                 .wall_ms = WALL_BASE_MS,
+                                 .issuer_serial = 1,
+                                 .node_serial = 2};
     make_key(w, &root);
     make_key(w, &w->issuer);
     rng_fill(&w->keys, plan.nonce, sizeof(plan.nonce));
@@ -152,9 +157,15 @@ static struct ad *make_ad(struct world_node *n)
 static void fill_config(struct world_node *n, struct node_config *c)
 {
     struct world *w = n->w;
-    *c = (struct node_config){.mem = &n->mem, .version = "sim", .key = n->key,
-                              .mesh = w->made.mesh, .n_gates = 1, .n_listen = 1, .slots = 2,
-                              .mem_bytes = UINT64_C(1) << 30, .offers = true,
+    *c = (struct node_config){.mem = &n->mem,
+                              .version = "sim",
+                              .key = n->key,
+                              .mesh = w->made.mesh,
+                              .n_gates = 1,
+                              .n_listen = 1,
+                              .slots = 2,
+                              .mem_bytes = UINT64_C(1) << 30,
+                              .offers = true,
                               .accept = slice_text("true")};
     c->trace = (struct trace){.sink = on_trace, .user = n};
     c->listen[0] = n->addr;
@@ -187,8 +198,10 @@ static void run_clock(void *user, struct event *e)
         return;
     }
     node_on_clock(n->node, w->now_us, w->wall_base_ms + (int64_t)(w->now_us / US_PER_MS));
-    heap_push(&w->heap, &(struct event){.due_us = w->now_us + CLOCK_US, .run = run_clock,
-                                        .node = e->node, .boot = e->boot});
+    heap_push(&w->heap, &(struct event){.due_us = w->now_us + CLOCK_US,
+                                        .run = run_clock,
+                                        .node = e->node,
+                                        .boot = e->boot});
     world_drain(w, n);
 }
 
@@ -207,8 +220,10 @@ void world_start(struct world *w, unsigned i)
     n->next_conn = NODE_CONN_ACCEPTED;
     n->is_stopped = false;
     node_start(n->node, w->now_us, w->wall_base_ms + (int64_t)(w->now_us / US_PER_MS));
-    heap_push(&w->heap, &(struct event){.due_us = w->now_us + CLOCK_US, .run = run_clock,
-                                        .node = i, .boot = n->disk.generation});
+    heap_push(&w->heap, &(struct event){.due_us = w->now_us + CLOCK_US,
+                                        .run = run_clock,
+                                        .node = i,
+                                        .boot = n->disk.generation});
     world_drain(w, n);
 }
 
@@ -314,8 +329,8 @@ static void make_ticket(struct world *w, unsigned i)
     char text[TICKET_TEXT_SIZE], lab[16];
     unsigned labs = w->options.n_labs > 0 ? w->options.n_labs : 1;
     snprintf(lab, sizeof(lab), "lab%u", i % labs);
-    struct invite_plan plan = {.caps = CERT_ROLE_NODE, .life_ms = TICKET_LIFE_MS,
-                               .lab = slice_text(lab)};
+    struct invite_plan plan = {
+        .caps = CERT_ROLE_NODE, .life_ms = TICKET_LIFE_MS, .lab = slice_text(lab)};
     enum ipx_err err = admission_invite(w->nodes[0].node, &plan, &t);
     assert(err == IPX_OK);
     (void)err;
@@ -336,8 +351,8 @@ void world_make_mesh(struct world *w, uint64_t gap_us)
 {
     world_start(w, 0);
     for (unsigned i = 1; i < w->n_nodes; i++) {
-        heap_push(&w->heap, &(struct event){.due_us = w->now_us + i * gap_us + 1,
-                                            .run = run_start, .node = i});
+        heap_push(&w->heap, &(struct event){
+                                .due_us = w->now_us + i * gap_us + 1, .run = run_start, .node = i});
     }
 }
 

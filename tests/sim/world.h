@@ -39,14 +39,14 @@ struct world_node {
     struct crypt_keypair key;
     struct addr addr;
     char name[CERT_NAME_MAX + 1];
-    uint8_t *ticket;   /* text, while it has not joined */
+    uint8_t *ticket; /* text, while it has not joined */
     size_t ticket_len;
     struct world_disk disk;
     uint64_t tick_at_us; /* a tick event is queued for then */
     struct list objects;
     uint32_t next_conn;
-    unsigned side;     /* partition: nodes hear only those of their side */
-    bool is_stopped;   /* by itself: stop_code, stop_text */
+    unsigned side;   /* partition: nodes hear only those of their side */
+    bool is_stopped; /* by itself: stop_code, stop_text */
     int stop_code;
     char stop_text[160];
     uint64_t n_ticks, n_datagrams; /* wake-ups */
@@ -54,7 +54,7 @@ struct world_node {
 
 struct world_pipe { /* one TCP connection between two nodes, or of a client */
     struct list list;
-    unsigned node[2];   /* ends; WORLD_CLIENT for the outside */
+    unsigned node[2]; /* ends; WORLD_CLIENT for the outside */
     uint32_t conn[2];
     uint64_t last_us[2]; /* delivery towards end i is in order */
     bool is_open[2];
@@ -68,11 +68,11 @@ struct world_process {
     uint64_t attempt;
     uint8_t code, signal;
     uint64_t run_us;
-    uint8_t *out;      /* what it will print, or has read */
+    uint8_t *out; /* what it will print, or has read */
     size_t out_len, out_at;
     bool is_absent, reads_stdin;
-    bool is_over;      /* it has ended; its output may still be read */
-    bool is_paused;    /* until EXEC_READ_MORE */
+    bool is_over;   /* it has ended; its output may still be read */
+    bool is_paused; /* until EXEC_READ_MORE */
 };
 
 struct world_object { /* of the store */
@@ -127,8 +127,8 @@ struct world_client {
     uint32_t stream;
     struct world_pipe *pipe;
     uint32_t n_tasks, n_done, n_failed;
-    uint64_t n_shown;   /* bytes of output printed */
-    uint8_t *told;      /* results told, a task */
+    uint64_t n_shown; /* bytes of output printed */
+    uint8_t *told;    /* results told, a task */
     bool is_over, is_error;
     uint8_t exit_code;
     char error[256];

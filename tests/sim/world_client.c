@@ -10,8 +10,7 @@ static void flush(struct world_client *c)
 {
     uint8_t out[LINK_OUTPUT_MIN];
     size_t len;
-    while (c->pipe != NULL &&
-           (len = link_output(c->link, c->w->now_us, out, sizeof(out))) > 0) {
+    while (c->pipe != NULL && (len = link_output(c->link, c->w->now_us, out, sizeof(out))) > 0) {
         world_pipe_send(c->w, c->pipe, 0, slice_of(out, len));
     }
 }
@@ -82,8 +81,10 @@ struct world_client *world_submit(struct world *w, unsigned node, const char *co
     c->context = (struct link_context){.mem = &c->mem};
     framing_init(&c->framing, &c->mem, FRAMING_BODY_MAX);
     list_push_back(&w->clients, &c->list);
-    *p = (struct world_pipe){.node = {WORLD_CLIENT, node}, .conn = {1, n->next_conn++},
-                             .is_open = {true, true}, .client = c};
+    *p = (struct world_pipe){.node = {WORLD_CLIENT, node},
+                             .conn = {1, n->next_conn++},
+                             .is_open = {true, true},
+                             .client = c};
     list_push_back(&w->pipes, &p->list);
     struct link_config config = {.context = &c->context, .role = LINK_LOCAL_CLIENT};
     enum ipx_err err = link_new(&config, w->now_us, &c->link);

@@ -43,9 +43,14 @@ static void send_copy(struct world *w, struct world_node *from, struct world_nod
 {
     uint8_t *bytes = mem_dup(&w->mem, s.data, s.len);
     assert(bytes != NULL);
-    heap_push(&w->heap, &(struct event){.due_us = w->now_us + delay(w), .run = run_datagram,
-                                        .drop = drop_bytes, .mem = &w->mem, .node = to->index,
-                                        .number = from->index, .bytes = bytes, .len = s.len});
+    heap_push(&w->heap, &(struct event){.due_us = w->now_us + delay(w),
+                                        .run = run_datagram,
+                                        .drop = drop_bytes,
+                                        .mem = &w->mem,
+                                        .node = to->index,
+                                        .number = from->index,
+                                        .bytes = bytes,
+                                        .len = s.len});
 }
 
 void world_udp(struct world *w, struct world_node *from, const struct addr *to, struct slice s)
@@ -103,8 +108,7 @@ static void free_if_closed(struct world *w, struct world_pipe *p)
 
 static bool can_pass(struct world *w, const struct world_pipe *p)
 {
-    return p->node[0] == WORLD_CLIENT ||
-           w->nodes[p->node[0]].side == w->nodes[p->node[1]].side;
+    return p->node[0] == WORLD_CLIENT || w->nodes[p->node[0]].side == w->nodes[p->node[1]].side;
 }
 
 static void lose(struct world *w, struct world_pipe *p, unsigned end, enum ipx_err err)
@@ -162,11 +166,15 @@ void world_pipe_send(struct world *w, struct world_pipe *p, unsigned from_end, s
         uint8_t *bytes = mem_dup(&w->mem, s.data, len);
         assert(bytes != NULL);
         if (can_pass(w, p)) {
-            heap_push(&w->heap,
-                      &(struct event){.due_us = arrival(w, p, !from_end), .run = run_piece,
-                                      
-                                      .drop = drop_bytes, .mem = &w->mem, .ptr = p, .number = !from_end,
-                                      .bytes = bytes, .len = len});
+            heap_push(&w->heap, &(struct event){.due_us = arrival(w, p, !from_end),
+                                                .run = run_piece,
+
+                                                .drop = drop_bytes,
+                                                .mem = &w->mem,
+                                                .ptr = p,
+                                                .number = !from_end,
+                                                .bytes = bytes,
+                                                .len = len});
         } else {
             mem_free(&w->mem, bytes);
             lose(w, p, from_end, IPX_IO);
@@ -195,8 +203,10 @@ void world_write(struct world *w, struct world_node *from, uint32_t conn, struct
     if (p == NULL) {
         return;
     }
-    heap_push(&w->heap, &(struct event){.due_us = w->now_us + 20, .run = run_writable,
-                                        .node = from->index, .number = conn,
+    heap_push(&w->heap, &(struct event){.due_us = w->now_us + 20,
+                                        .run = run_writable,
+                                        .node = from->index,
+                                        .number = conn,
                                         .boot = from->disk.generation});
     world_pipe_send(w, p, end, s);
 }
@@ -239,16 +249,19 @@ void world_dial(struct world *w, struct world_node *from, uint32_t conn, const s
     p->node[1] = n != NULL ? n->index : from->index;
     p->is_open[0] = true;
     list_push_back(&w->pipes, &p->list);
-    heap_push(&w->heap, &(struct event){.due_us = w->now_us + 2 * delay(w), .run = run_connected,
-                                        .ptr = p});
+    heap_push(&w->heap,
+              &(struct event){.due_us = w->now_us + 2 * delay(w), .run = run_connected, .ptr = p});
 }
 
 static void close_end(struct world *w, struct world_pipe *p, unsigned end, bool is_reset)
 {
     p->is_open[end] = false;
     if (p->is_open[!end] && can_pass(w, p)) {
-        heap_push(&w->heap, &(struct event){.due_us = arrival(w, p, !end), .run = run_piece,
-                                            .ptr = p, .number = !end, .node = is_reset});
+        heap_push(&w->heap, &(struct event){.due_us = arrival(w, p, !end),
+                                            .run = run_piece,
+                                            .ptr = p,
+                                            .number = !end,
+                                            .node = is_reset});
     } else {
         free_if_closed(w, p);
     }

@@ -102,8 +102,11 @@ static void run_started(void *user, struct event *e)
     } else {
         exec_on_started(node_exec(n->node), w->now_us, p->attempt, IPX_OK);
         if (!p->reads_stdin) {
-            heap_push(&w->heap, &(struct event){.due_us = w->now_us + p->run_us, .run = run_end,
-                                                .node = e->node, .boot = e->boot, .len = e->len});
+            heap_push(&w->heap, &(struct event){.due_us = w->now_us + p->run_us,
+                                                .run = run_end,
+                                                .node = e->node,
+                                                .boot = e->boot,
+                                                .len = e->len});
         }
     }
     world_drain(w, n);
@@ -157,7 +160,9 @@ static void spawn(struct world *w, struct world_node *n, const struct exec_actio
     p->attempt = s->attempt;
     list_push_back(&w->processes, &p->list);
     understand(w, p, argv, argc);
-    struct event e = {.due_us = w->now_us + START_US, .run = run_started, .node = n->index,
+    struct event e = {.due_us = w->now_us + START_US,
+                      .run = run_started,
+                      .node = n->index,
                       .boot = n->disk.generation};
     memcpy(&e.len, &p->attempt, sizeof(e.len));
     heap_push(&w->heap, &e);
@@ -172,8 +177,8 @@ static void kill_process(struct world *w, const struct world_node *n,
     }
     p->signal = k->signal;
     p->code = 0;
-    struct event e = {.due_us = w->now_us + 100, .run = run_end, .node = n->index,
-                      .boot = n->disk.generation};
+    struct event e = {
+        .due_us = w->now_us + 100, .run = run_end, .node = n->index, .boot = n->disk.generation};
     memcpy(&e.len, &p->attempt, sizeof(e.len));
     heap_push(&w->heap, &e);
 }
@@ -193,7 +198,9 @@ static void take_stdin(struct world *w, struct world_node *n, const struct exec_
         exec_on_stdin_taken(node_exec(n->node), w->now_us, in->attempt);
     }
     if (is_end) {
-        struct event e = {.due_us = w->now_us + 100, .run = run_end, .node = n->index,
+        struct event e = {.due_us = w->now_us + 100,
+                          .run = run_end,
+                          .node = n->index,
                           .boot = n->disk.generation};
         memcpy(&e.len, &p->attempt, sizeof(e.len));
         heap_push(&w->heap, &e);
