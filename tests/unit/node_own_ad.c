@@ -23,9 +23,9 @@ TEST(node_own_ad, labels_are_set_unset_saved_and_win_over_found_ones)
         const char *text;
         enum ipx_err err;
     } cases[] = {
-        {"battery=0.6", IPX_OK},       {"site=south", IPX_OK},        {"room=\"12\"", IPX_OK},
-        {"cpu.cores=9", IPX_DENIED},   {"lab=astro", IPX_DENIED},     {"=x", IPX_MALFORMED},
-        {"novalue", IPX_MALFORMED},    {"Upper=1", IPX_MALFORMED},    {"", IPX_MALFORMED},
+        {"battery=0.6", IPX_OK},     {"site=south", IPX_OK},     {"room=\"12\"", IPX_OK},
+        {"cpu.cores=9", IPX_DENIED}, {"lab=astro", IPX_DENIED},  {"=x", IPX_MALFORMED},
+        {"novalue", IPX_MALFORMED},  {"Upper=1", IPX_MALFORMED}, {"", IPX_MALFORMED},
         {"battery=0.7", IPX_OK},
     };
     struct mem mem;
