@@ -284,10 +284,11 @@ static void show_invite(void *user, const struct out_row *r)
 {
     struct invite *v = user;
     struct out *o = &v->c->out;
-    char ticket[1024], line[1026], lab[32], role[32];
+    char ticket[1024], line[1026], lab[32], role[32], contacts[160];
     text_of(r, "ticket", ticket, sizeof(ticket));
     text_of(r, "lab", lab, sizeof(lab));
     text_of(r, "role", role, sizeof(role));
+    text_of(r, "contacts", contacts, sizeof(contacts));
     v->is_written = true;
     if (v->file != NULL && strcmp(v->file, "-") != 0) {
         int len = snprintf(line, sizeof(line), "%s\n", ticket);
@@ -302,6 +303,7 @@ static void show_invite(void *user, const struct out_row *r)
         json_object_set_new(object, "role", json_string(role));
         json_object_set_new(object, "lab", json_string(lab));
         out_json_time(object, "expires", (int64_t)out_row_u64(r, "expires_ms"));
+        json_object_set_new(object, "contacts", json_string(contacts));
         out_json(o, object);
     } else if (v->file == NULL || strcmp(v->file, "-") == 0) {
         printf("%s\n", ticket);

@@ -210,11 +210,22 @@ static void policy_set(struct control_call *c)
     policy_show(c);
 }
 
+/* Whom the ticket's holder asks first. */
+static void contacts_text(const struct ticket *t, char *out, size_t size)
+{
+    char addr[ADDR_TEXT_SIZE];
+    size_t used = 0;
+    for (unsigned i = 0; i < t->n_contacts && used < size; i++) {
+        addr_text(&t->contacts[i].addr, addr);
+        used += (size_t)snprintf(out + used, size - used, "%s%s", i > 0 ? " " : "", addr);
+    }
+}
+
 static void invite(struct control_call *c)
 {
     struct invite_plan plan = {.lab = call_arg(c, 2)};
     struct ticket ticket;
-    char text[TICKET_TEXT_SIZE];
+    char text[TICKET_TEXT_SIZE], contacts[TICKET_CONTACTS_MAX * ADDR_TEXT_SIZE] = "";
     uint64_t life_ms = 0;
     struct slice life = call_arg(c, 1);
     for (size_t i = 0; i < life.len && life.data[i] >= '0' && life.data[i] <= '9'; i++) {
@@ -241,11 +252,13 @@ static void invite(struct control_call *c)
     }
     ticket_print(&ticket, text);
     struct writer w = call_writer(c);
-    control_row_begin(&w, 4);
+    contacts_text(&ticket, contacts, sizeof(contacts));
+    control_row_begin(&w, 5);
     control_row_text(&w, "ticket", text);
     control_row_u64(&w, "expires_ms", (uint64_t)ticket.body.grant.not_after_ms);
     control_row_slice(&w, "role", role);
     control_row_text(&w, "lab", ticket.body.grant.lab);
+    control_row_text(&w, "contacts", contacts);
     call_row(c, &w);
     ticket_wipe(&ticket);
     crypt_wipe(text, sizeof(text));

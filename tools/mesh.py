@@ -69,6 +69,14 @@ def tree_of(pid):
     return found
 
 
+def find_binary(build):
+    for path in ("ipx-node", "node/ipx-node"):
+        path = os.path.abspath(os.path.join(build, path))
+        if os.access(path, os.X_OK):
+            return path
+    raise Failed(f"no ipx-node in {build}: build it first (ninja -C {build})")
+
+
 class Node:
     """One node: its home and the commands that are given to it."""
 
@@ -183,9 +191,7 @@ class Node:
 
 class Mesh:
     def __init__(self, build):
-        self.binary = os.path.abspath(os.path.join(build, "ipx-node"))
-        if not os.access(self.binary, os.X_OK):
-            raise Failed(f"{self.binary} is not there: build it first (ninja -C {build})")
+        self.binary = find_binary(build)
         self.base = tempfile.mkdtemp(prefix="ipx-", dir="/tmp")
         os.chmod(self.base, 0o755)  # as root, tasks run as users of their own
         self.nodes, self.children = [], []
