@@ -260,6 +260,8 @@ static void world_init(struct world *w)
     w->now_us = US_PER_S;
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct world w; /* large */
