@@ -22,6 +22,8 @@ struct core_stream {
     void *user;
 };
 
+struct sources;
+
 struct exec_core {
     struct mem *mem;
     struct trace *trace;
@@ -40,6 +42,7 @@ struct exec_core {
     uint64_t next_attempt;
     uint32_t next_req_id;
     uint64_t n_malformed;
+    struct sources *sources; /* for the stdin of tasks; NULL: none can be had */
 };
 
 int64_t core_wall_ms(const struct exec_core *c, uint64_t now_us);

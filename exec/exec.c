@@ -3,13 +3,15 @@
 
 #include "exec/owner.h"
 #include "exec/place.h"
+#include "exec/source.h"
 
-/* Routes every input to owner or place: by type, by handle, by object. */
+/* Routes every input to owner, place or sources: by type, by handle, by object. */
 
 struct exec {
     struct exec_core core;
     struct owner *owner;
     struct place *place;
+    struct sources *sources;
 };
 
 enum ipx_err exec_new(const struct exec_config *config, struct mem *mem, struct exec **ret)
@@ -27,10 +29,12 @@ enum ipx_err exec_new(const struct exec_config *config, struct mem *mem, struct 
     rng_split(config->rng, "exec", &x->core.rng);
     match_init(&x->core.match, mem);
     out_init(&x->core.out, mem);
-    if (owner_new(&x->core, &x->owner) != IPX_OK || place_new(&x->core, &x->place) != IPX_OK) {
+    if (owner_new(&x->core, &x->owner) != IPX_OK || place_new(&x->core, &x->place) != IPX_OK ||
+        sources_new(&x->core, &x->sources) != IPX_OK) {
         exec_free(x);
         return IPX_NO_MEMORY;
     }
+    x->core.sources = x->sources;
     *ret = x;
     return IPX_OK;
 }
@@ -42,6 +46,7 @@ void exec_free(struct exec *x)
     }
     owner_free(x->owner);
     place_free(x->place);
+    sources_free(x->sources);
     match_done(&x->core.match);
     out_done(&x->core.out);
     mem_free(x->core.mem, x);
@@ -114,6 +119,8 @@ void exec_on_stream(struct exec *x, uint64_t now_us, const struct cert_facts *fr
     assert(handle > INT32_MAX);
     if (protocol == 2) {
         place_on_stream(x->place, now_us, from, handle);
+    } else if (protocol == 3) {
+        sources_on_stream(x->sources, now_us, from, handle);
     } else {
         out_stream_close(&x->core.out, handle, IPX_REFUSED);
     }
@@ -123,24 +130,32 @@ void exec_on_stream_message(struct exec *x, uint64_t now_us, uint32_t handle, ui
                             struct slice body)
 {
     if (handle > INT32_MAX) {
-        (void)place_on_stream_message(x->place, now_us, handle, type, body);
+        if (!place_on_stream_message(x->place, now_us, handle, type, body)) {
+            (void)sources_on_stream_message(x->sources, now_us, handle, type, body);
+        }
         return;
     }
     const struct core_stream *s = core_stream_find(&x->core, handle);
     if (s != NULL && s->kind == CORE_STREAM_OWNER) {
         owner_on_stream_message(x->owner, now_us, s->user, type, body);
+    } else if (s != NULL) {
+        sources_on_tap_message(x->sources, now_us, s->user, type, body);
     }
 }
 
 void exec_on_stream_closed(struct exec *x, uint64_t now_us, uint32_t handle, enum ipx_err err)
 {
     if (handle > INT32_MAX) {
-        (void)place_on_stream_closed(x->place, now_us, handle, err);
+        if (!place_on_stream_closed(x->place, now_us, handle, err)) {
+            (void)sources_on_stream_closed(x->sources, now_us, handle);
+        }
         return;
     }
     const struct core_stream *s = core_stream_find(&x->core, handle);
     if (s != NULL && s->kind == CORE_STREAM_OWNER) {
         owner_on_stream_closed(x->owner, now_us, s->user, err);
+    } else if (s != NULL) {
+        sources_on_tap_closed(x->sources, now_us, s->user, err);
     }
 }
 
@@ -156,12 +171,16 @@ void exec_on_client(struct exec *x, uint64_t now_us, uint32_t handle, const char
 void exec_on_client_message(struct exec *x, uint64_t now_us, uint32_t handle, uint8_t type,
                             struct slice body)
 {
-    (void)owner_on_client_message(x->owner, now_us, handle, type, body);
+    if (!owner_on_client_message(x->owner, now_us, handle, type, body)) {
+        (void)sources_on_client_message(x->sources, now_us, handle, type, body);
+    }
 }
 
 void exec_on_client_closed(struct exec *x, uint64_t now_us, uint32_t handle)
 {
-    (void)owner_on_client_closed(x->owner, now_us, handle);
+    if (!owner_on_client_closed(x->owner, now_us, handle)) {
+        (void)sources_on_client_closed(x->sources, now_us, handle);
+    }
 }
 
 /* --- processes and storage --- */
@@ -213,11 +232,13 @@ void exec_tick(struct exec *x, uint64_t now_us)
 {
     owner_tick(x->owner, now_us);
     place_tick(x->place, now_us);
+    sources_tick(x->sources, now_us);
 }
 
 uint64_t exec_deadline(const struct exec *x)
 {
-    return IPX_MIN(owner_deadline(x->owner), place_deadline(x->place));
+    uint64_t jobs_us = IPX_MIN(owner_deadline(x->owner), place_deadline(x->place));
+    return IPX_MIN(jobs_us, sources_deadline(x->sources));
 }
 
 /* A message was lost for want of memory: the stream is as good as broken, which both sides can
@@ -228,6 +249,8 @@ static void break_streams(struct exec *x, uint64_t now_us)
     while ((handle = out_take_broken(&x->core.out)) != 0) {
         bool is_known = core_stream_find(&x->core, handle) != NULL ||
                         owner_on_client_closed(x->owner, now_us, handle) ||
+                        sources_on_client_closed(x->sources, now_us, handle) ||
+                        sources_on_stream_closed(x->sources, now_us, handle) ||
                         place_on_stream_closed(x->place, now_us, handle, IPX_NO_MEMORY);
         if (core_stream_find(&x->core, handle) != NULL) {
             exec_on_stream_closed(x, now_us, handle, IPX_NO_MEMORY);
@@ -247,6 +270,7 @@ bool exec_poll(struct exec *x, uint64_t now_us, struct exec_action *ret)
     for (bool has_more = true; has_more;) {
         break_streams(x, now_us);
         has_more = owner_flush(x->owner, now_us);
+        has_more = sources_flush(x->sources, now_us) || has_more;
         has_more = place_flush(x->place, now_us) || has_more;
         if (out_poll(&x->core.out, ret)) {
             return true;
@@ -279,20 +303,19 @@ void exec_check(const struct exec *x)
     assert(x->core.n_streams <= EXEC_STREAMS_MAX);
     owner_check(x->owner);
     place_check(x->place);
+    sources_check(x->sources);
 }
 
 /* --- sources --- */
 
 size_t exec_sources(const struct exec *x, struct resource *ret, size_t max)
 {
-    (void)x;
-    (void)ret;
-    (void)max;
-    return 0;
+    return sources_list(x->sources, ret, max);
 }
 
 void exec_on_source_client(struct exec *x, uint64_t now_us, uint32_t handle, const char *user,
                            uint32_t rights)
 {
-    owner_on_client(x->owner, now_us, handle, user, rights);
+    assert(handle > INT32_MAX);
+    sources_on_client(x->sources, now_us, handle, user, rights);
 }

@@ -223,3 +223,8 @@ void out_drop(struct exec_out *o, uint64_t object)
         a->store = (struct exec_action_store){.object = object};
     }
 }
+
+void out_sources_changed(struct exec_out *o)
+{
+    (void)push_bare(o, EXEC_SOURCES_CHANGED);
+}

@@ -353,7 +353,7 @@ void place_on_started(struct place *p, uint64_t now_us, uint64_t attempt, enum i
     if (c->pending_signal != 0) {
         out_kill(&p->core->out, c->number, c->pending_signal);
     }
-    place_io_begin(p, c);
+    place_io_begin(p, now_us, c);
 }
 
 void place_claim_signal(struct place *p, struct place_claim *c, uint8_t signal)
@@ -440,6 +440,7 @@ void place_on_exit(struct place *p, uint64_t now_us, uint64_t attempt, uint8_t c
     sm_move(&exec_claim_table, &c->state, PLACE_CLAIM_DRAINING);
     timers_clear(&p->timers, &c->timer);
     c->out[0].is_open = c->out[1].is_open = false;
+    place_io_close_stdin(p, c);
     place_claim_ended(p, c);
     place_job_maybe_free(p, j);
 }

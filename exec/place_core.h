@@ -16,6 +16,7 @@
 #include "base/timers.h"
 #include "exec/place.h"
 #include "exec/place_states.h"
+#include "exec/source.h"
 
 #define PLACE_CLAIMS_MAX 8192u               /* of all owners; numbers carry the slot */
 #define PLACE_OWNERS_MAX 1024u               /* who has a stream or a reservation here */
@@ -69,6 +70,7 @@ struct place_in {
     uint64_t got, taken;
     uint32_t n_given; /* bytes in the one STDIN action that is out */
     bool end, is_end_given;
+    struct source_tap_in *tap; /* EXEC_STDIN_SOURCE: its bytes stand in for `bytes` */
 };
 
 struct place_claim {
@@ -149,6 +151,7 @@ struct place {
     struct map by_handle;
     struct place_claim **claims; /* by number % PLACE_CLAIMS_MAX */
     uint32_t n_claims, n_queued, n_running;
+    uint32_t n_taps; /* claims that read a source */
     struct node_id refused[PLACE_REFUSED_MAX];
     uint32_t n_refused;
     uint64_t mean_us;

@@ -21,6 +21,16 @@ bool place_is_inline(const struct place_claim *c)
     return !is_streamed(c) && c->out[0].len + c->out[1].len <= EXEC_INLINE_MAX;
 }
 
+void place_io_close_stdin(struct place *p, struct place_claim *c)
+{
+    buf_done(&c->in.bytes);
+    if (c->in.tap != NULL) {
+        sources_task_close(p->core->sources, c->in.tap);
+        c->in.tap = NULL;
+        p->n_taps--;
+    }
+}
+
 void place_io_done(struct place *p, struct place_claim *c)
 {
     for (int i = 0; i < 2; i++) {
@@ -29,7 +39,7 @@ void place_io_done(struct place *p, struct place_claim *c)
         }
         buf_done(&c->out[i].bytes);
     }
-    buf_done(&c->in.bytes);
+    place_io_close_stdin(p, c);
 }
 
 /* The output cannot be had whole: better none than half. */
@@ -257,32 +267,85 @@ void place_on_out_ack(struct place *p, struct place_stream *s, struct slice body
 
 /* --- stdin --- */
 
+/* What the process is to read next; *ret_end: and nothing after it. */
+static struct slice stdin_next(struct place *p, struct place_claim *c, bool *ret_end)
+{
+    struct slice bytes;
+    if (c->in.tap == NULL) {
+        *ret_end = c->in.end;
+        return buf_slice(&c->in.bytes);
+    }
+    enum ipx_err err = sources_task_bytes(c->in.tap, &bytes);
+    *ret_end = err != IPX_OK;
+    if (bytes.len == 0 && err != IPX_OK && err != IPX_END) {
+        place_claim_kill(p, c, EXEC_END_SOURCE);
+    }
+    return bytes;
+}
+
 static void stdin_pump(struct place *p, struct place_claim *c)
 {
     struct place_in *in = &c->in;
-    if (c->state != PLACE_CLAIM_RUNNING || in->n_given > 0) {
+    bool end;
+    if (c->state != PLACE_CLAIM_RUNNING || in->n_given > 0 || in->is_end_given) {
         return;
     }
-    if (in->bytes.len > 0) {
-        uint32_t n = (uint32_t)IPX_MIN(in->bytes.len, (size_t)EXEC_CHUNK_MAX);
-        if (out_stdin(&p->core->out, c->number, slice_of(buf_slice(&in->bytes).data, n)) !=
-            IPX_OK) {
+    struct slice bytes = stdin_next(p, c, &end);
+    if (bytes.len > 0) {
+        uint32_t n = (uint32_t)IPX_MIN(bytes.len, (size_t)EXEC_CHUNK_MAX);
+        if (out_stdin(&p->core->out, c->number, slice_of(bytes.data, n)) != IPX_OK) {
             place_claim_kill(p, c, EXEC_END_IPX);
             return;
         }
         in->n_given = n;
-    } else if (in->end && !in->is_end_given) {
+    } else if (end) {
         in->is_end_given = true;
         out_stdin_eof(&p->core->out, c->number);
     }
 }
 
-void place_io_begin(struct place *p, struct place_claim *c)
+static void tap_begin(struct place *p, uint64_t now_us, struct place_claim *c)
+{
+    const struct exec_spec *spec = &c->job->spec;
+    if (spec->stdin_kind != EXEC_STDIN_SOURCE) {
+        return;
+    }
+    c->in.tap = p->core->sources != NULL
+                    ? sources_task_open(p->core->sources, now_us, &spec->stream_node, spec->stream)
+                    : NULL;
+    if (c->in.tap == NULL) {
+        place_claim_kill(p, c, EXEC_END_SOURCE);
+    } else {
+        p->n_taps++;
+    }
+}
+
+void place_io_begin(struct place *p, uint64_t now_us, struct place_claim *c)
 {
     c->out[0].is_open = c->out[1].is_open = true;
+    tap_begin(p, now_us, c);
     place_io_read(p, c, 1);
     place_io_read(p, c, 2);
     stdin_pump(p, c);
+}
+
+void place_io_feed(struct place *p)
+{
+    struct list *tmp, *tmp2;
+    struct place_job *j;
+    struct place_claim *c;
+    if (p->n_taps == 0 || !sources_task_take_news(p->core->sources)) {
+        return;
+    }
+    LIST_EACH(j, tmp, &p->jobs, struct place_job, link)
+    {
+        LIST_EACH(c, tmp2, &j->claims, struct place_claim, link)
+        {
+            if (c->in.tap != NULL) {
+                stdin_pump(p, c);
+            }
+        }
+    }
 }
 
 void place_on_stdin_taken(struct place *p, uint64_t now_us, uint64_t attempt)
@@ -292,7 +355,11 @@ void place_on_stdin_taken(struct place *p, uint64_t now_us, uint64_t attempt)
     if (c == NULL || c->state != PLACE_CLAIM_RUNNING || c->in.n_given == 0) {
         return;
     }
-    buf_consume(&c->in.bytes, c->in.n_given);
+    if (c->in.tap != NULL) {
+        sources_task_consume(p->core->sources, c->in.tap, c->in.n_given);
+    } else {
+        buf_consume(&c->in.bytes, c->in.n_given);
+    }
     c->in.taken += c->in.n_given;
     c->in.n_given = 0;
     if (c->job->stream != NULL && c->job->spec.stdin_kind == EXEC_STDIN_CLIENT) {

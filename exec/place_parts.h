@@ -53,12 +53,14 @@ void place_claim_tick(struct place *p, uint64_t now_us, struct place_claim *c);
 uint64_t place_claim_end_us(const struct place_claim *c);
 
 /* place_io.c */
-void place_io_begin(struct place *p, struct place_claim *c);
+void place_io_begin(struct place *p, uint64_t now_us, struct place_claim *c);
+void place_io_feed(struct place *p); /* what came from sources, to the tasks that read them */
 void place_io_read(struct place *p, struct place_claim *c, uint8_t fd);
 void place_io_pump(struct place *p, struct place_claim *c); /* sends what the windows allow */
 bool place_io_is_sent(const struct place_claim *c);
 void place_on_stdin(struct place *p, struct place_stream *s, struct slice body);
 void place_on_out_ack(struct place *p, struct place_stream *s, struct slice body);
-void place_io_rewind(struct place_claim *c); /* on a re-opened stream */
+void place_io_rewind(struct place_claim *c);                       /* on a re-opened stream */
+void place_io_close_stdin(struct place *p, struct place_claim *c); /* the process is gone */
 void place_io_done(struct place *p, struct place_claim *c);
 bool place_is_inline(const struct place_claim *c);

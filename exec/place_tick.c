@@ -195,8 +195,9 @@ bool place_flush(struct place *p, uint64_t now_us)
     struct list *tmp;
     struct place_job *j;
     uint32_t n_before = p->core->out.n;
+    place_io_feed(p);
     if (!p->is_dirty) {
-        return false;
+        return p->core->out.n != n_before;
     }
     p->is_dirty = false;
     if (p->drains) {
