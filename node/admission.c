@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tickets: how this node becomes a member, and how it admits others (overlay 1.2). */
+/* How this node admits others, makes tickets, and keeps its own certificate (overlay 1.2). */
 #include <stdio.h>
 
 #include "node/core.h"
 
-#define JOIN_NEXT_US (150 * US_PER_MS) /* the second contact is tried this long after the first */
-#define JOIN_ASK_AGAIN_US US_PER_S /* an answer takes a round trip: then a new session is tried */
-#define JOIN_GIVE_UP_US (15 * US_PER_S) /* two full handshake tries, 5 s each, and an answer */
-#define RENEW_LOOK_US (60 * US_PER_S)   /* between looks for one who renews our certificate */
+#define RENEW_LOOK_US (60 * US_PER_S) /* between looks for one who renews our certificate */
 
 /* Messages of this plane beside those of node/session.h; docs/wire.md. */
 enum admission_type {
@@ -15,7 +12,7 @@ enum admission_type {
     ADMISSION_CERTIFIED = 12 /* the new chain */
 };
 
-/* --- becoming a member --- */
+/* --- life --- */
 
 enum ipx_err admission_init(struct node *n)
 {
@@ -42,185 +39,20 @@ enum ipx_err admission_init(struct node *n)
     return err;
 }
 
-static void settle_failed(struct node *n, enum ipx_err why, const char *detail)
+/* When our own certificate is looked at: soon while it is of the admitted form. */
+void admission_watch(struct node *n)
 {
-    n->join.is_active = false;
-    n->join.is_failed = true;
-    n->join.why = why;
-    snprintf(n->join.detail, sizeof(n->join.detail), "%s", detail);
-    trace_emit(&n->config.trace, n->now_us, TRACE_NODE, "join failed", NULL, (uint64_t)why, 0);
-}
-
-static void call_contact(struct node *n, unsigned i)
-{
-    uint32_t request_id;
-    const struct ticket_contact *c = &n->join.ticket.contacts[i];
-    err_ignore(session_ping(n->sessions, n->now_us, &c->id, &c->addr, &request_id),
-               "the other contact, or the time limit, decides");
-    n->join.contact = i;
-    n->join.next_us = n->now_us + JOIN_NEXT_US;
-}
-
-/* No answer came: the other end may know nothing of this session (its confirmation was lost), so it
- * is made anew, with the next contact. Asking twice is harmless: who is known gets what it got. */
-static void call_again(struct node *n)
-{
-    n->join.is_asked = false;
-    session_forget(n->sessions, n->now_us, &n->join.asked, IPX_TIMEOUT);
-    call_contact(n, (n->join.contact + 1) % n->join.ticket.n_contacts);
-}
-
-static void ask(struct node *n, const struct node_id *peer)
-{
-    struct writer w = writer_of(n->body, sizeof(n->body));
-    if (admit_request_put(&n->join.ticket, &n->config.key, n->config.name, &w) != IPX_OK) {
-        settle_failed(n, IPX_MALFORMED, "a node name is a-z 0-9 - and at most 24 letters");
-        return;
-    }
-    n->join.is_asked = true;
-    n->join.asked = *peer;
-    n->join.next_us = n->now_us + JOIN_ASK_AGAIN_US;
-    members_send(n, peer, NULL, SESSION_ADMIT, 0, writer_slice(&w));
+    n->renew_us = n->now_us + (n->self.is_plain ? RENEW_LOOK_US : US_PER_S);
 }
 
 void admission_start(struct node *n)
 {
     n->renew_us = NEVER_US;
-    if (!n->join.is_active) {
-        n->renew_us = n->now_us + RENEW_LOOK_US;
-        return;
-    }
-    n->join.began_us = n->now_us;
-    n->join.give_up_us = n->now_us + JOIN_GIVE_UP_US;
-    enum ipx_err err = ticket_check(&n->join.ticket, &n->config.mesh, node_wall_ms(n));
-    if (err != IPX_OK) {
-        settle_failed(n, err, "");
-        return;
-    }
-    call_contact(n, 0);
-}
-
-static bool is_contact(const struct node *n, const struct node_id *peer)
-{
-    for (unsigned i = 0; i < n->join.ticket.n_contacts; i++) {
-        if (node_id_equal(&n->join.ticket.contacts[i].id, peer)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-void admission_on_up(struct node *n, const struct node_id *peer)
-{
-    if (n->join.is_active && !n->join.is_asked && is_contact(n, peer)) {
-        ask(n, peer);
-    }
-}
-
-/* The refusals that another contact would give as well. */
-static bool is_final(enum ipx_err err)
-{
-    return err == IPX_USED || err == IPX_EXPIRED || err == IPX_NAME_TAKEN ||
-           err == IPX_BAD_SIGNATURE || err == IPX_OTHER_MESH || err == IPX_REVOKED ||
-           err == IPX_CONFLICT || err == IPX_NOT_YET || err == IPX_CAPS || err == IPX_WRONG_LAB;
-}
-
-static void try_other(struct node *n, const struct node_id *failed, enum ipx_err err,
-                      const char *detail)
-{
-    unsigned other = n->join.contact + 1;
-    if (is_final(err) || (other >= n->join.ticket.n_contacts && err != IPX_TIMEOUT)) {
-        settle_failed(n, err, detail);
-        return;
-    }
-    if (n->join.is_asked && node_id_equal(&n->join.asked, failed)) {
-        n->join.is_asked = false;
-    }
-    if (other < n->join.ticket.n_contacts) {
-        call_contact(n, other);
-    }
-}
-
-void admission_on_failed(struct node *n, const struct node_id *peer, enum ipx_err err)
-{
-    if (n->join.is_active && is_contact(n, peer) && (!n->join.is_asked || is_final(err))) {
-        n->join.why = err; /* told if nobody answers */
-        try_other(n, peer, err, "");
-    }
-}
-
-static enum ipx_err use_chain(struct node *n, struct slice chain, const struct cert_facts *facts)
-{
-    assert(chain.len <= sizeof(n->chain));
-    memmove(n->chain, chain.data, chain.len);
-    n->chain_len = chain.len;
-    n->self = *facts;
-    node_save_later(n, NODE_SAVE_CHAIN);
-    return session_set_chain(n->sessions, n->now_us, slice_of(n->chain, n->chain_len));
-}
-
-static void become_member(struct node *n, const struct admit_answer *answer)
-{
-    const struct chain *own;
-    struct slice admitter = members_chain_of(n, &answer->facts.admitter);
-    n->join.is_active = false;
-    n->join.took_us = n->now_us - n->join.began_us;
-    enum ipx_err err =
-        chains_put(&n->chains, node_wall_ms(n), slice_of(answer->chain, answer->chain_len),
-                   admitter, &n->config.key.pk, &own);
-    if (err == IPX_OK || err == IPX_NEED_CHAIN) {
-        err = use_chain(n, slice_of(answer->chain, answer->chain_len), &answer->facts);
-    }
-    if (err == IPX_OK) {
-        err = members_start(n);
-    }
-    if (err != IPX_OK) {
-        settle_failed(n, err, "");
-        return;
-    }
-    n->renew_us = n->now_us + (n->self.is_plain ? RENEW_LOOK_US : US_PER_S);
-    trace_emit(&n->config.trace, n->now_us, TRACE_NODE, "joined", &n->join.asked, n->self.is_plain,
-               n->join.took_us / US_PER_MS);
-}
-
-static void on_admitted(struct node *n, const struct session_action *a)
-{
-    struct admit_answer answer;
-    struct admit_expected want = {.ticket = &n->join.ticket,
-                                  .self = &n->config.key.pk,
-                                  .name = n->config.name,
-                                  .admitter_chain = members_chain_of(n, &a->peer),
-                                  .wall_ms = node_wall_ms(n)};
-    if (!n->join.is_active || !n->join.is_asked) {
-        return;
-    }
-    enum ipx_err err = admit_answer_verify(a->body, &want, &answer);
-    if (err != IPX_OK) {
-        try_other(n, &a->peer, err, "the answer of the admitting node is not valid");
-    } else if (answer.why != IPX_OK) {
-        try_other(n, &a->peer, answer.why, answer.detail);
+    if (n->join.is_active) {
+        join_start(n);
     } else {
-        become_member(n, &answer);
+        admission_watch(n);
     }
-}
-
-bool admission_is_settled(const struct node *n)
-{
-    if (n->join.is_failed) {
-        return true;
-    }
-    return n->has_cores && (gossip_n_live(&n->gossip) > 1 || n->join.ticket.n_contacts == 0);
-}
-
-const char *admission_hint(enum ipx_err why)
-{
-    if (why == IPX_NAME_TAKEN) {
-        return "Choose another: ipx-node join --name NAME TICKET";
-    }
-    if (why == IPX_TIMEOUT || why == IPX_UNREACHABLE) {
-        return "Is one of the members named in the ticket up? Ask for a new one: ipx-node invite";
-    }
-    return "Ask its owner for a new ticket: ipx-node invite";
 }
 
 /* --- admitting others --- */
@@ -456,7 +288,7 @@ static void on_certified(struct node *n, const struct session_action *a)
     if (!wants_certificate(n) || a->body.len > CERT_CHAIN_MAX ||
         cert_chain_verify(a->body, &n->config.mesh, node_wall_ms(n), &n->config.key.pk, &facts) !=
             IPX_OK ||
-        !is_continued(&n->self, &facts) || use_chain(n, a->body, &facts) != IPX_OK) {
+        !is_continued(&n->self, &facts) || join_use_chain(n, a->body, &facts) != IPX_OK) {
         return;
     }
     exec_set_self(n->exec, &n->self);
@@ -483,7 +315,7 @@ void admission_recv(struct node *n, const struct session_action *a)
         on_admit(n, a);
         break;
     case SESSION_ADMITTED:
-        on_admitted(n, a);
+        join_on_admitted(n, a);
         break;
     case ADMISSION_CERTIFY:
         on_certify(n, a);
@@ -500,17 +332,8 @@ void admission_recv(struct node *n, const struct session_action *a)
 
 void admission_tick(struct node *n)
 {
-    struct join *j = &n->join;
-    if (j->is_active && n->now_us >= j->give_up_us) {
-        settle_failed(n, j->why != IPX_OK ? j->why : IPX_TIMEOUT,
-                      "no member named in the ticket answers");
-    } else if (j->is_active && n->now_us >= j->next_us) {
-        j->next_us = NEVER_US;
-        if (j->is_asked) {
-            call_again(n);
-        } else if (j->contact + 1 < j->ticket.n_contacts) {
-            call_contact(n, j->contact + 1);
-        }
+    if (n->join.is_active) {
+        join_tick(n);
     }
     if (n->now_us >= n->renew_us) {
         n->renew_us = n->now_us + RENEW_LOOK_US;
@@ -522,7 +345,7 @@ void admission_tick(struct node *n)
 
 uint64_t admission_deadline(const struct node *n)
 {
-    uint64_t due = n->join.is_active ? IPX_MIN(n->join.next_us, n->join.give_up_us) : NEVER_US;
+    uint64_t due = join_deadline(n);
     /* Looked at with the clock each minute (node.c) unless something is wanted soon. */
     return wants_certificate(n) ? IPX_MIN(due, n->renew_us) : due;
 }

@@ -68,6 +68,18 @@ const struct arg_flag args_flags[FLAG_N] = {
     [FLAG_ALL] = SWITCH("all", 'a', "finished jobs and those of others too"),
     [FLAG_FOLLOW] = SWITCH("follow", 'f', "go on until the job ends"),
     [FLAG_MAN] = SWITCH("man", 0, "the manual page, as roff"),
+    /* sources */
+    [FLAG_KIND] = VALUE("kind", 0, ARG_TEXT, "KIND", "what it is: camera, weather .."),
+    [FLAG_SCHEMA] = VALUE("schema", 0, ARG_TEXT, "TEXT", "what a frame is: frame/u16 .."),
+    [FLAG_TOPIC] = VALUE("topic", 0, ARG_TEXT, "TEXT", "a name to find it by: astro/sky0"),
+    [FLAG_RATE] = VALUE("rate", 0, ARG_RATE, "RATE", "frames a second, as told to others"),
+    [FLAG_FRAME] = VALUE("frame", 0, ARG_TEXT, "lines|len|SIZE", "how the bytes are cut into "
+                                                                 "frames (lines)"),
+    [FLAG_RING] = VALUE("ring", 0, ARG_TEXT, "TIME|SIZE", "how much is kept for replay (64MiB)"),
+    [FLAG_FILE] = VALUE("file", 0, ARG_TEXT, "PATH", "a growing file"),
+    [FLAG_FROM] = VALUE("from", 0, ARG_TEXT, "all|last|new|seq:N|-TIME", "where to begin (new)"),
+    [FLAG_POLICY] = VALUE("policy", 0, ARG_TEXT, "block|drop-old|sample:N", "what a slow reader "
+                                                                            "gets (drop-old; block with --from all)"),
 };
 
 const enum flag_id args_global_flags[] = {FLAG_HOME,  FLAG_JSON, FLAG_QUIET,   FLAG_VERBOSE,
@@ -196,10 +208,28 @@ const struct arg_command args_commands[COMMAND_N] = {
     [COMMAND_CANCEL] = {.name = "cancel", .group = "JOBS", .words = "ID..", .n_min = 1,
                         .n_max = ARGS_MANY, .needs_node = true, .flags = NO_FLAGS,
                         .help = "stop jobs", .examples = "cancel j4tq\n"},
+    [COMMAND_PUBLISH] = {.name = "publish", .group = "SOURCE", .words = "NAME [-- CMD..]",
+                         .n_min = 1, .n_max = ARGS_MANY, .is_verbatim = true, .n_before = 1,
+                         .needs_node = true,
+                         .flags = FLAGS(FLAG_KIND, FLAG_SCHEMA, FLAG_TOPIC, FLAG_RATE, FLAG_FRAME,
+                                        FLAG_RING, FLAG_LABEL, FLAG_FILE, FLAG_NONE),
+                         .help = "publish live data from a command, a file or stdin",
+                         .more = "A frame is a line, a u32 length (big-endian) and its bytes "
+                                 "(--frame len), or a fixed number of bytes. CMD is started again "
+                                 "when it ends. The source is there as long as publish runs.",
+                         .examples = "publish cam0 --rate 25Hz --frame 64KiB -- ./grab-frames\n"
+                                     "tail -f log | ipx-node publish log\n"
+                                     "publish wx --file /var/log/wx.csv\n"},
     [COMMAND_SOURCES] = {.name = "sources", .group = "SOURCE", .words = "", .needs_node = true,
                          .flags = FLAGS(FLAG_WHERE, FLAG_NONE),
                          .help = "live sources of the mesh",
                          .examples = "sources --where '.kind == \"camera\"'\n"},
+    [COMMAND_TAP] = {.name = "tap", .group = "SOURCE", .words = "NAME", .n_min = 1, .n_max = 1,
+                     .needs_node = true, .flags = FLAGS(FLAG_FROM, FLAG_POLICY, FLAG_NONE),
+                     .help = "read a live source",
+                     .more = "What a reader missed is told on stderr, with --json as an object of "
+                             "its own. A name that several nodes publish is typed lab/name@node.",
+                     .examples = "tap wx --from all\ntap cam0 --policy sample:10 --json\n"},
     [COMMAND_HELP] = {.name = "help", .group = "OTHER", .words = "[COMMAND]", .n_max = 1,
                       .flags = FLAGS(FLAG_MAN, FLAG_NONE), .help = "this help, or a command's"},
     [COMMAND_VERSION] = {.name = "version", .group = "OTHER", .words = "", .flags = NO_FLAGS,

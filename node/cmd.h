@@ -43,7 +43,9 @@ int cmd_why(struct cmd *c);
 int cmd_logs(struct cmd *c);
 int cmd_wait(struct cmd *c);
 int cmd_cancel(struct cmd *c);
+int cmd_publish(struct cmd *c);
 int cmd_sources(struct cmd *c);
+int cmd_tap(struct cmd *c);
 int cmd_help(struct cmd *c);
 int cmd_version(struct cmd *c);
 

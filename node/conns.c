@@ -2,9 +2,6 @@
 /* Connections: each carries one link; links to peers are made when a stream wants one. */
 #include "node/core.h"
 
-#define DIAL_TRY_US (2 * US_PER_S)      /* one address; the next is tried then */
-#define DIAL_GIVE_UP_US (10 * US_PER_S) /* all of them, and being dialled back */
-
 /* Has the connection something to do? Then conns_drain looks at it. */
 void conns_wake(struct node *n, struct conn *c)
 {
@@ -48,7 +45,7 @@ struct conn *conns_of_peer(struct node *n, const struct node_id *peer)
     return NULL;
 }
 
-static struct conn *conn_new(struct node *n, uint32_t id)
+struct conn *conns_new(struct node *n, uint32_t id)
 {
     struct conn *c = n->n_conns < NODE_CONNS_MAX ? mem_alloc(n->mem, sizeof(*c)) : NULL;
     if (c == NULL) {
@@ -80,17 +77,12 @@ static void conn_free(struct node *n, struct conn *c)
 void conns_done(struct node *n)
 {
     struct conn *c;
-    struct dial *d;
     struct list *next;
     LIST_EACH(c, next, &n->conns, struct conn, list)
     {
         conn_free(n, c);
     }
-    LIST_EACH(d, next, &n->dials, struct dial, list)
-    {
-        list_unlink(&d->list);
-        mem_free(n->mem, d);
-    }
+    dials_done(n);
 }
 
 /* --- making a link --- */
@@ -117,125 +109,12 @@ static bool make_link(struct node *n, struct conn *c, enum link_role role)
     return link_new(&config, n->now_us, &c->link) == IPX_OK;
 }
 
-static struct dial *find_dial(struct node *n, const struct node_id *peer)
-{
-    struct dial *d;
-    struct list *next;
-    LIST_EACH(d, next, &n->dials, struct dial, list)
-    {
-        if (node_id_equal(&d->peer, peer)) {
-            return d;
-        }
-    }
-    return NULL;
-}
-
-static void end_dial(struct node *n, struct dial *d, enum ipx_err err)
-{
-    struct stream *s;
-    struct list *next;
-    list_unlink(&d->list);
-    LIST_EACH(s, next, &d->streams, struct stream, list)
-    {
-        list_unlink(&s->list);
-        streams_on_lost(n, s, err);
-    }
-    mem_free(n->mem, d);
-}
-
-static bool begin_conn(struct node *n, struct dial *d, const struct addr *addr)
-{
-    while (conns_find(n, n->next_conn) != NULL || n->next_conn == 0) {
-        n->next_conn = (n->next_conn + 1) % NODE_CONN_ACCEPTED;
-    }
-    struct conn *c = conn_new(n, n->next_conn);
-    if (c == NULL) {
-        return false;
-    }
-    n->next_conn = (n->next_conn + 1) % NODE_CONN_ACCEPTED;
-    c->state = CONN_DIALLING;
-    c->is_dialled = c->wants_dial = true;
-    c->peer = d->peer;
-    c->addr = *addr;
-    d->conn = c->id;
-    d->try_us = n->now_us + DIAL_TRY_US;
-    conns_wake(n, c);
-    return true;
-}
-
-/* The next address; when all have failed the peer is asked to dial us. */
-static void dial_next(struct node *n, struct dial *d)
-{
-    struct addr addrs[GOSSIP_ADDRS_MAX + 2];
-    size_t count = members_addrs(n, &d->peer, addrs, ARRAY_LEN(addrs));
-    if (d->hint.family != ADDR_NONE && count < ARRAY_LEN(addrs)) {
-        addrs[count++] = d->hint;
-    }
-    d->conn = 0;
-    if (d->next_addr < count) {
-        const struct addr *addr = &addrs[d->next_addr++];
-        if (!begin_conn(n, d, addr)) {
-            end_dial(n, d, IPX_FULL);
-        }
-    } else if (!d->is_reversed) {
-        d->is_reversed = true;
-        d->try_us = d->due_us;
-        members_send(n, &d->peer, NULL, SESSION_REVERSE, 0, SLICE_EMPTY);
-    }
-}
-
-static struct dial *dial_to(struct node *n, const struct node_id *peer, const struct addr *hint)
-{
-    struct dial *d = find_dial(n, peer);
-    if (d != NULL) {
-        return d;
-    }
-    d = mem_alloc(n->mem, sizeof(*d));
-    if (d == NULL) {
-        return NULL;
-    }
-    d->peer = *peer;
-    d->due_us = n->now_us + DIAL_GIVE_UP_US;
-    d->try_us = n->now_us;
-    d->hint = hint != NULL ? *hint : (struct addr){.family = ADDR_NONE};
-    list_init(&d->streams);
-    list_push_back(&n->dials, &d->list);
-    return d;
-}
-
-void conns_reach(struct node *n, const struct node_id *peer, const struct addr *addr)
-{
-    if (conns_of_peer(n, peer) == NULL) {
-        dial_to(n, peer, addr);
-    }
-}
-
-void conns_on_reverse(struct node *n, const struct node_id *peer, const struct addr *addr)
-{
-    conns_reach(n, peer, addr);
-}
-
-void conns_attach(struct node *n, struct stream *s)
-{
-    struct conn *c = conns_of_peer(n, &s->peer);
-    if (c != NULL && !mux_is_closing(link_mux(c->link))) {
-        streams_open_on(n, s, c);
-        return;
-    }
-    struct dial *d = dial_to(n, &s->peer, NULL);
-    if (d == NULL) {
-        streams_on_lost(n, s, IPX_NO_MEMORY);
-        return;
-    }
-    list_push_back(&d->streams, &s->list);
-}
-
 /* --- inputs of the shell --- */
 
 void node_on_accept(struct node *n, uint64_t now_us, uint32_t conn, const struct addr *from)
 {
     n->now_us = now_us;
-    struct conn *c = conn_new(n, conn);
+    struct conn *c = conns_new(n, conn);
     if (c == NULL) {
         n->refused[n->n_refused % NODE_REFUSED_MAX] = conn;
         n->n_refused += n->n_refused < NODE_REFUSED_MAX;
@@ -252,7 +131,7 @@ void node_on_accept(struct node *n, uint64_t now_us, uint32_t conn, const struct
 void node_on_local(struct node *n, uint64_t now_us, uint32_t conn, const struct node_local *who)
 {
     n->now_us = now_us;
-    struct conn *c = conn_new(n, conn);
+    struct conn *c = conns_new(n, conn);
     if (c == NULL) {
         n->refused[n->n_refused % NODE_REFUSED_MAX] = conn;
         n->n_refused += n->n_refused < NODE_REFUSED_MAX;
@@ -279,16 +158,14 @@ void node_on_connected(struct node *n, uint64_t now_us, uint32_t conn, enum ipx_
         conns_wake(n, c);
         return;
     }
-    struct dial *d = find_dial(n, &c->peer);
+    struct node_id peer = c->peer;
     if (err == IPX_OK) {
         c->wants_close = true;
         conns_wake(n, c);
     } else {
         conn_free(n, c);
     }
-    if (d != NULL && d->conn == conn) {
-        dial_next(n, d);
-    }
+    dials_on_failed(n, &peer, conn);
 }
 
 void node_on_bytes(struct node *n, uint64_t now_us, uint32_t conn, struct slice bytes)
@@ -329,23 +206,6 @@ void node_on_closed(struct node *n, uint64_t now_us, uint32_t conn, enum ipx_err
 
 /* --- events of a link --- */
 
-static void adopt_waiting(struct node *n, struct conn *c)
-{
-    struct dial *d = find_dial(n, &c->peer);
-    struct stream *s;
-    struct list *next;
-    if (d == NULL) {
-        return;
-    }
-    list_unlink(&d->list);
-    LIST_EACH(s, next, &d->streams, struct stream, list)
-    {
-        list_unlink(&s->list);
-        streams_open_on(n, s, c);
-    }
-    mem_free(n->mem, d);
-}
-
 static void close_duplicate(struct node *n, struct conn *c)
 {
     struct conn *o;
@@ -379,7 +239,7 @@ static void on_link_up(struct node *n, struct conn *c)
     if (link_facts(c->link) == NULL) {
         return; /* a ticket holder: it has nothing to say on a link */
     }
-    adopt_waiting(n, c);
+    dials_adopt(n, c);
     close_duplicate(n, c);
 }
 
@@ -500,31 +360,11 @@ bool conns_drain(struct node *n, struct node_action *ret)
 
 /* --- time --- */
 
-static void tick_dials(struct node *n)
-{
-    struct dial *d;
-    struct list *next;
-    LIST_EACH(d, next, &n->dials, struct dial, list)
-    {
-        if (n->now_us >= d->due_us) {
-            end_dial(n, d, IPX_UNREACHABLE);
-        } else if (n->now_us >= d->try_us) {
-            struct conn *c = d->conn != 0 ? conns_find(n, d->conn) : NULL;
-            d->try_us = d->due_us;
-            if (c != NULL && !c->is_up) {
-                c->wants_close = true;
-                conns_wake(n, c);
-            }
-            dial_next(n, d);
-        }
-    }
-}
-
 void conns_tick(struct node *n)
 {
     struct conn *c;
     struct list *next;
-    tick_dials(n);
+    dials_tick(n);
     LIST_EACH(c, next, &n->conns, struct conn, list)
     {
         if (c->link != NULL && link_deadline(c->link) <= n->now_us) {
@@ -544,9 +384,5 @@ uint64_t conns_deadline(const struct node *n)
             due = IPX_MIN(due, link_deadline(c->link));
         }
     }
-    for (l = n->dials.next; l != &n->dials; l = l->next) {
-        const struct dial *d = CONTAINER_OF_CONST(l, struct dial, list);
-        due = IPX_MIN(due, IPX_MIN(d->due_us, d->try_us));
-    }
-    return due;
+    return IPX_MIN(due, dials_deadline(n));
 }

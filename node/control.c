@@ -425,7 +425,7 @@ static void end_wait(struct node *n, struct stream *s)
                                            .what = "no answer in 5 s",
                                            .why = "",
                                            .hint = "See how it was seen last: ipx-node nodes"});
-    } else if (s->waits_for == STREAM_WAITS_JOIN && admission_is_settled(n)) {
+    } else if (s->waits_for == STREAM_WAITS_JOIN && join_is_settled(n)) {
         s->waits_for = STREAM_WAITS_NOTHING;
         if (n->join.is_failed) {
             char what[128];
@@ -434,7 +434,7 @@ static void end_wait(struct node *n, struct stream *s)
                                                .err = n->join.why,
                                                .what = what,
                                                .why = n->join.detail,
-                                               .hint = admission_hint(n->join.why)});
+                                               .hint = join_hint(n->join.why)});
         } else {
             c.who = NULL;
             control_status(&c);

@@ -19,7 +19,8 @@ static command_fn *const commands[COMMAND_N] = {
     [COMMAND_MAP] = cmd_map,         [COMMAND_PS] = cmd_ps,
     [COMMAND_SHOW] = cmd_show,       [COMMAND_WHY] = cmd_why,
     [COMMAND_LOGS] = cmd_logs,       [COMMAND_WAIT] = cmd_wait,
-    [COMMAND_CANCEL] = cmd_cancel,   [COMMAND_SOURCES] = cmd_sources,
+    [COMMAND_CANCEL] = cmd_cancel,   [COMMAND_PUBLISH] = cmd_publish,
+    [COMMAND_SOURCES] = cmd_sources, [COMMAND_TAP] = cmd_tap,
     [COMMAND_HELP] = cmd_help,       [COMMAND_VERSION] = cmd_version};
 
 static int run(struct cmd *c, const char *error, enum ipx_err parsed)

@@ -25,7 +25,7 @@ FACES = {
              "exec/source_wire.h"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
-IMPURE = re.compile(r"^(uv_|os_|cmd_)|^main\.c$|^log\.[ch]$")
+IMPURE = re.compile(r"^(uv_|os_|cmd_)|^(main|log|client|out|cmd|daemon)\.[ch]$")
 
 
 def sources(root):

@@ -14,7 +14,7 @@ import sys
 
 CODE = ("base", "dht", "gossip", "exec", "node", "tests")
 CORES = ("base", "dht", "gossip", "exec", "node")
-IMPURE = re.compile(r"^(uv_|os_|cmd_)|^main\.c$|^log\.[ch]$|^client\.[ch]$|^out\.[ch]$")
+IMPURE = re.compile(r"^(uv_|os_|cmd_)|^(main|log|client|out|cmd|daemon)\.[ch]$")
 COLUMNS, FUNCTION_LINES, SOURCE_LINES, HEADER_LINES = 100, 70, 500, 200
 
 BANNED = [

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * What the parts of a node offer one another. Private to node/; the end of node/core.h, which
+ * says which file is which, and never included elsewhere.
+ */
+int64_t node_wall_ms(const struct node *n);
+void node_fail_stop(struct node *n, int code, const char *text);
+/* Saves are told by node_poll; the bytes are made then. */
+void node_begin_stop(struct node *n, bool is_leave);
+void node_save_later(struct node *n, enum node_save what);
+
+/* members.c; members_start and members_stop: cores.c */
+void members_send(struct node *n, const struct node_id *to, const struct addr *hint, uint8_t type,
+                  uint32_t req_id, struct slice body);
+bool members_drain(struct node *n, struct node_action *ret); /* true: *ret is to be told */
+IPX_MUST_USE enum ipx_err members_start(struct node *n);     /* makes the cores */
+void members_stop(struct node *n);
+void members_tell_exec(struct node *n, const struct gossip_member *m);
+/* The addresses under which a peer may be dialled, best first. */
+size_t members_addrs(const struct node *n, const struct node_id *id, struct addr *ret, size_t max);
+void members_update_ad(struct node *n);
+void members_update_vitals(struct node *n);
+/* Every member, this node first: NULL -> self; NULL at the end. */
+const struct gossip_member *members_next(const struct node *n, const struct gossip_member *m);
+struct members_path {
+    struct addr addr;
+    uint64_t rtt_us;
+    bool has_session, has_link;
+};
+void members_path(struct node *n, const struct gossip_member *m, struct members_path *ret);
+void members_ping(struct node *n, const struct gossip_member *m);
+struct slice members_chain_of(struct node *n, const struct node_id *id);
+
+/* join.c */
+void join_start(struct node *n);
+void join_tick(struct node *n);
+uint64_t join_deadline(const struct node *n);
+void join_on_up(struct node *n, const struct node_id *peer);
+void join_on_failed(struct node *n, const struct node_id *peer, enum ipx_err err);
+void join_on_admitted(struct node *n, const struct session_action *a);
+/* Takes a verified chain as our own, saves it and shows it from now on. */
+IPX_MUST_USE enum ipx_err join_use_chain(struct node *n, struct slice chain,
+                                         const struct cert_facts *facts);
+/* The join has succeeded (and the mesh is seen) or failed. */
+bool join_is_settled(const struct node *n);
+const char *join_hint(enum ipx_err why); /* what to do about it */
+
+/* admission.c */
+IPX_MUST_USE enum ipx_err admission_init(struct node *n);
+void admission_start(struct node *n);
+void admission_watch(struct node *n); /* when to look at our own certificate */
+void admission_tick(struct node *n);
+uint64_t admission_deadline(const struct node *n);
+void admission_recv(struct node *n, const struct session_action *a);
+void admission_on_member(struct node *n, const struct cert_facts *facts);
+bool admission_on_doc(struct node *n, struct slice bytes);
+/* A ticket text. Conditions: IPX_DENIED (no issuer key here), those of ticket_make. */
+struct invite_plan {
+    uint32_t caps;
+    int64_t life_ms;
+    struct slice lab;
+};
+IPX_MUST_USE enum ipx_err admission_invite(struct node *n, const struct invite_plan *plan,
+                                           struct ticket *ret);
+
+/* conns.c */
+void conns_init(struct node *n);
+void conns_done(struct node *n);
+struct conn *conns_find(struct node *n, uint32_t id);
+struct conn *conns_of_peer(struct node *n, const struct node_id *peer); /* a link that is up */
+bool conns_drain(struct node *n, struct node_action *ret);
+void conns_events(struct node *n, struct conn *c);
+void conns_tick(struct node *n);
+uint64_t conns_deadline(const struct node *n);
+void conns_wake(struct node *n, struct conn *c);
+/* Hangs the stream on a link to its peer, made if there is none. */
+void conns_attach(struct node *n, struct stream *s);
+/* Makes a link to a peer for its own sake: so that each sees the other's whole chain. */
+void conns_reach(struct node *n, const struct node_id *peer, const struct addr *addr);
+void conns_on_reverse(struct node *n, const struct node_id *peer, const struct addr *addr);
+void conns_close(struct node *n, struct conn *c, enum ipx_err err);
+void conns_close_all(struct node *n); /* but for local clients */
+
+/* A connection of this number; NULL when there are too many. */
+struct conn *conns_new(struct node *n, uint32_t id);
+
+/* dials.c; conns_attach and conns_reach too */
+void dials_adopt(struct node *n, struct conn *c); /* a link is up: what waits for it moves there */
+void dials_on_failed(struct node *n, const struct node_id *peer, uint32_t conn);
+void dials_tick(struct node *n);
+uint64_t dials_deadline(const struct node *n);
+void dials_done(struct node *n);
+
+/* streams.c */
+void streams_init(struct node *n);
+void streams_done(struct node *n);
+struct stream *streams_find(struct node *n, uint32_t handle);
+struct stream *streams_new(struct node *n, uint32_t handle, enum stream_use use);
+uint32_t streams_new_handle(struct node *n);
+void streams_free(struct node *n, struct stream *s);
+void streams_open_exec(struct node *n, uint32_t handle, const struct node_id *to, uint8_t protocol);
+void streams_open_on(struct node *n, struct stream *s, struct conn *c);
+void streams_send(struct node *n, struct stream *s, uint8_t type, struct slice body);
+void streams_finish(struct node *n, struct stream *s); /* orderly, after what was said */
+void streams_break(struct node *n, struct stream *s, enum ipx_err err);
+void streams_on_event(struct node *n, struct conn *c, const struct mux_event *e);
+void streams_on_lost(struct node *n, struct stream *s, enum ipx_err err); /* frees it */
+bool streams_drain_own(struct node *n); /* true: exec has heard something */
+
+/* jobs.c */
+bool jobs_drain(struct node *n, struct node_action *ret);
+
+/* control.c */
+void control_message(struct node *n, struct stream *s, const struct node_local *who, uint8_t type,
+                     struct slice body);
+void control_tick(struct node *n); /* answers those that wait: for the join, for a pong */
+uint64_t control_deadline(const struct node *n);
+void control_on_pong(struct node *n, const struct node_id *peer, uint64_t rtt_us);
+
+/* fetch.c */
+void fetch_ad(struct node *n, const struct gossip_action *a);
+void fetch_message(struct node *n, struct stream *s, uint8_t type, struct slice body);
