@@ -56,6 +56,8 @@ struct spawner {
 /* Forks it. `scratch_home`: the node's home; scratch lies below it, as root in /var/tmp. Makes the
  * calling process a subreaper. Fault: IPX_IO. */
 IPX_MUST_USE enum ipx_err spawner_start(const char *scratch_home, struct spawner *ret);
+/* The child's life (os_spawner_main.c): serves `fd` until it closes; does not return. */
+__attribute__((noreturn)) void spawner_main(int fd, const char *scratch_home);
 /* Closes the socket and waits until the spawner has ended everything (bounded: 5 s). */
 void spawner_stop(struct spawner *s);
 /* After the spawner died: kills all children of this process, and theirs, until none is left. */
