@@ -48,7 +48,7 @@ static inline void bench_init(struct bench *b)
     b->core->mem = &b->mem;
     b->core->key = &b->key;
     b->core->self.id = bench_id(1);
-    strcpy(b->core->self.lab, "bio");
+    memcpy(b->core->self.lab, "bio", 4);
     rng_init_int(&b->core->rng, 7);
     match_init(&b->core->match, &b->mem);
     out_init(&b->core->out, &b->mem);

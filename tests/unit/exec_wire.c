@@ -3,6 +3,7 @@
 
 #include "exec/wire.h"
 #include "exec/wire_client.h"
+#include "exec/wire_result.h"
 
 /* Golden bytes of every message: a change here is a change of the wire. */
 
