@@ -493,26 +493,3 @@ static inline void net_done(void)
     CHECK_EQ(t.mem.used, 0);
     CHECK_EQ(t.mem_net.used, 0);
 }
-
-static inline void net_submit(enum exec_mode mode, const char *word, const char *range,
-                              uint32_t flags, uint32_t retry)
-{
-    uint8_t out[512], argv[64];
-    struct writer w = writer_of(argv, sizeof(argv));
-    cbor_put_array(&w, mode == EXEC_MODE_MAP ? 2 : 1);
-    cbor_put_bytes(&w, slice_text(word));
-    if (mode == EXEC_MODE_MAP) {
-        cbor_put_bytes(&w, slice_text("out-{}"));
-    }
-    struct cbor_reader r = cbor_reader_of(writer_slice(&w));
-    struct exec_submit m = {.mode = mode,
-                            .flags = flags,
-                            .retry = retry,
-                            .argv = exec_list_read(&r, 4, 64),
-                            .range = slice_text(range)};
-    w = writer_of(out, sizeof(out));
-    exec_submit_encode(&m, &w);
-    exec_on_client(t.nodes[0], t.now_us, CLIENT, "ann", EXEC_RIGHT_SUBMIT);
-    exec_on_client_message(t.nodes[0], t.now_us, CLIENT, EXEC_MSG_SUBMIT, writer_slice(&w));
-    drain(0);
-}
