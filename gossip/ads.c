@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gossip/gossip.h"
+#include "gossip/event.h"
 
 /* --- own --- */
 
@@ -179,7 +179,6 @@ bool gossip_ads_note_item(struct slice ad_item, struct gossip_item *ret)
     if (r.failed || item.kind != GOSSIP_KIND_AD) {
         return false;
     }
-    *ret = (struct gossip_item){
-        .kind = GOSSIP_KIND_AD_NOTE, .body = item.body, .sig = item.sig};
+    *ret = (struct gossip_item){.kind = GOSSIP_KIND_AD_NOTE, .body = item.body, .sig = item.sig};
     return true;
 }

@@ -9,11 +9,11 @@
  */
 #include "gossip/pending.h"
 
-#define GOSSIP_ADS_BURST 10            /* changes, then one more each minute (overlay 3.3) */
+#define GOSSIP_ADS_BURST 10 /* changes, then one more each minute (overlay 3.3) */
 #define GOSSIP_ADS_REFILL_US (60 * US_PER_S)
-#define GOSSIP_ADS_HEARD_BURST 20      /* what is taken from others: twice that, for clocks */
+#define GOSSIP_ADS_HEARD_BURST 20 /* what is taken from others: twice that, for clocks */
 #define GOSSIP_ADS_HEARD_REFILL_US (30 * US_PER_S)
-#define GOSSIP_ADS_INLINE_MAX 1000     /* longest item that rides in packets */
+#define GOSSIP_ADS_INLINE_MAX 1000         /* longest item that rides in packets */
 #define GOSSIP_ADS_FETCH_US (2 * US_PER_S) /* before the same ad is asked for again */
 #define GOSSIP_AD_ITEM_MAX (GOSSIP_AD_MAX + 256)
 

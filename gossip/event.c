@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gossip/gossip.h"
+#include "gossip/event.h"
 
 /* What the gossip modules share: telling poll, sending, spreading. */
 
@@ -58,8 +58,7 @@ bool gossip_make_room(struct gossip *g)
 
 /* --- spreading with the whole object --- */
 
-static struct slice spread_bytes(const struct gossip_member *m,
-                                 const struct gossip_spread_item *i)
+static struct slice spread_bytes(const struct gossip_member *m, const struct gossip_spread_item *i)
 {
     switch ((enum gossip_spread_what)i->kind) {
     case GOSSIP_WHAT_STATE:
@@ -76,8 +75,7 @@ static struct slice spread_bytes(const struct gossip_member *m,
     return SLICE_EMPTY;
 }
 
-static bool spread_pack_one(struct gossip *g, struct gossip_spread_item *i,
-                            struct gossip_packer *p)
+static bool spread_pack_one(struct gossip *g, struct gossip_spread_item *i, struct gossip_packer *p)
 {
     struct gossip_item note;
     if (i->kind == GOSSIP_WHAT_DOC) {
@@ -97,8 +95,8 @@ static bool spread_pack_one(struct gossip *g, struct gossip_spread_item *i,
 static bool spread_knows(const struct gossip_spread_item *i, uint16_t slot)
 {
     return slot != GOSSIP_NO_SLOT &&
-           (i->from == slot || (i->slot == slot && i->kind != GOSSIP_WHAT_ACCUSER &&
-                                i->kind != GOSSIP_WHAT_DOC));
+           (i->from == slot ||
+            (i->slot == slot && i->kind != GOSSIP_WHAT_ACCUSER && i->kind != GOSSIP_WHAT_DOC));
 }
 
 void gossip_spread_pack(struct gossip *g, uint16_t slot, struct gossip_packer *p)

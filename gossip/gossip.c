@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gossip/gossip.h"
 
+#include "gossip/event.h"
+
 /* Life, inputs and outputs; commands and queries are in face.c. */
 
 static enum ipx_err init_self(struct gossip *g, const struct gossip_config *config)
@@ -77,8 +79,8 @@ static void recv_doc(struct gossip *g, uint64_t now_us, const struct gossip_item
     if (gossip_docs_find(&g->docs, &item->key) != NULL) {
         return;
     }
-    if (item->body.len == 0 || !gossip_bucket_take(&g->docs.bucket, now_us, GOSSIP_DOC_BURST,
-                                                   GOSSIP_DOC_REFILL_US)) {
+    if (item->body.len == 0 ||
+        !gossip_bucket_take(&g->docs.bucket, now_us, GOSSIP_DOC_BURST, GOSSIP_DOC_REFILL_US)) {
         g->stats.n_refused++;
         return;
     }
@@ -227,9 +229,8 @@ static void keep_house(struct gossip *g, uint64_t now_us)
     }
     g->keep_us = now_us + GOSSIP_KEEP_US;
     gossip_docs_tick(&g->docs, &g->spread, now_us);
-    int64_t wall_ms = g->wall_ms == 0
-                          ? 0
-                          : g->wall_ms + (int64_t)((now_us - g->wall_at_us) / US_PER_MS);
+    int64_t wall_ms =
+        g->wall_ms == 0 ? 0 : g->wall_ms + (int64_t)((now_us - g->wall_at_us) / US_PER_MS);
     for (uint32_t slot = 1; slot < g->members.capacity; slot++) {
         struct gossip_member *m = g->members.slots[slot];
         if (m == NULL) {
@@ -411,7 +412,7 @@ static bool poll_send(struct gossip *g, struct gossip_action *ret)
     if (gossip_sync_poll(g, &ret->u.send.to, &ret->u.send.type, &ret->u.send.req_id,
                          &ret->u.send.body) ||
         gossip_outbox_take(&g->out, &ret->u.send.to, &ret->u.send.type, &ret->u.send.req_id,
-                        &ret->u.send.body) ||
+                           &ret->u.send.body) ||
         gossip_spread_poll(g, &ret->u.send.to, &ret->u.send.body)) {
         g->stats.n_sent++;
         g->stats.bytes_sent += ret->u.send.body.len;

@@ -24,7 +24,7 @@ struct gossip_config {
     struct slice chain;              /* own certificate chain; copied */
     const struct crypt_keypair *key; /* must outlive the object */
     struct mesh_id mesh;
-    struct gossip_boot boot; /* on disk already: generation above all earlier ones of this key */
+    struct gossip_boot boot;  /* on disk already: generation above all earlier ones of this key */
     const struct addr *addrs; /* where we can be reached, best first; copied */
     unsigned n_addrs;         /* <= GOSSIP_ADDRS_MAX */
     uint32_t capacity;        /* members, self included; 0: 1,024 */
@@ -33,7 +33,7 @@ struct gossip_config {
     const struct rng *rng;     /* its stream is split off, "gossip" */
     uint64_t now_us;
 };
-#define GOSSIP_CAPACITY 1024 /* soft size of a zone (overlay 3.1) */
+#define GOSSIP_CAPACITY 1024            /* soft size of a zone (overlay 3.1) */
 #define GOSSIP_ASK_US (250 * US_PER_MS) /* between questions to strangers who they are */
 #define GOSSIP_KEEP_US (10 * US_PER_S)  /* housekeeping: tombstones, certificates, documents */
 
@@ -66,25 +66,33 @@ struct gossip {
     struct gossip_outbox out;
     struct gossip_stats stats;
     struct gossip_member *self; /* slot 0 */
-    uint64_t now_us; /* of the present or last input */
-    int64_t wall_ms; /* 0: not told yet */
+    uint64_t now_us;            /* of the present or last input */
+    int64_t wall_ms;            /* 0: not told yet */
     uint64_t wall_at_us;
     uint64_t asked_us; /* a stranger was asked last */
     uint64_t keep_us;
-    struct ad *ad_next;      /* own ad that waits for its turn */
+    struct ad *ad_next; /* own ad that waits for its turn */
     uint64_t ad_next_us;
     struct gossip_vitals vitals_told; /* own, as spread last */
     uint64_t vitals_told_us;
+    struct gossip_bucket edge_bucket;
     struct gossip_boot clone; /* a higher boot of our own key */
     bool has_clone, is_clone_news;
     uint64_t suspect_next_us; /* the first suspicion that ends */
-    uint32_t n_news; /* members with something for poll */
+    uint32_t n_news;          /* members with something for poll */
 };
 
 enum gossip_action_type {
-    GOSSIP_ACTION_SEND = 1, GOSSIP_ACTION_MEMBER_UP, GOSSIP_ACTION_MEMBER_SUSPECT,
-    GOSSIP_ACTION_MEMBER_DOWN, GOSSIP_ACTION_AD_CHANGED, GOSSIP_ACTION_VITALS_CHANGED,
-    GOSSIP_ACTION_NEED_CHAIN, GOSSIP_ACTION_FETCH_AD, GOSSIP_ACTION_DOC, GOSSIP_ACTION_CLONE
+    GOSSIP_ACTION_SEND = 1,
+    GOSSIP_ACTION_MEMBER_UP,
+    GOSSIP_ACTION_MEMBER_SUSPECT,
+    GOSSIP_ACTION_MEMBER_DOWN,
+    GOSSIP_ACTION_AD_CHANGED,
+    GOSSIP_ACTION_VITALS_CHANGED,
+    GOSSIP_ACTION_NEED_CHAIN,
+    GOSSIP_ACTION_FETCH_AD,
+    GOSSIP_ACTION_DOC,
+    GOSSIP_ACTION_CLONE
 };
 
 struct gossip_action {
@@ -186,15 +194,3 @@ struct slice gossip_get_chain(const struct gossip *g, const struct node_id *id);
 void gossip_display_name(const struct gossip *g, const struct gossip_member *m,
                          char out[static GOSSIP_NAME_SIZE]);
 void gossip_check(const struct gossip *g);
-
-/* --- among the gossip modules (gossip/event.c) --- */
-void gossip_news(struct gossip *g, struct gossip_member *m, unsigned bits);
-void gossip_send(struct gossip *g, const struct gossip_peer *to, enum gossip_type type,
-                 uint32_t req_id, const struct gossip_msg *m);
-uint16_t gossip_slot_of(const struct gossip *g, const struct node_id *id);
-void gossip_event(struct gossip *g, const char *event, const struct node_id *peer, uint64_t a);
-/* Room for a newcomer: drops the oldest tombstone. False when all are alive. */
-bool gossip_make_room(struct gossip *g);
-void gossip_forget(struct gossip *g, struct gossip_member *m);
-/* The next packet of the present round. */
-bool gossip_spread_poll(struct gossip *g, struct gossip_peer *ret_to, struct slice *ret_body);

@@ -228,7 +228,8 @@ struct gossip_member *gossip_members_oldest_gone(const struct gossip_members *t)
     for (uint32_t i = 0; i < t->n; i++) {
         struct gossip_member *m = t->slots[t->sorted[i]];
         /* one who was shut out stays known as such for as long as there is room */
-        if (!gossip_member_is_live(m) && m->reason != GOSSIP_REASON_BARRED &&
+        if (m->slot != GOSSIP_SELF_SLOT && !gossip_member_is_live(m) &&
+            m->reason != GOSSIP_REASON_BARRED &&
             (oldest == NULL || m->changed_us < oldest->changed_us)) {
             oldest = m;
         }

@@ -18,18 +18,28 @@
 #include "gossip/spread.h"
 #include "gossip/wire.h"
 
-#define GOSSIP_MEMBERS_MAX 2048      /* hard limit of a zone (overlay 3.1) */
-#define GOSSIP_MEMBERS_STEP 16       /* first size of the tables; they double */
-#define GOSSIP_ACCUSERS_MAX 3        /* k + 1: the first and two confirmations (overlay 3.2) */
+#define GOSSIP_MEMBERS_MAX 2048 /* hard limit of a zone (overlay 3.1) */
+#define GOSSIP_MEMBERS_STEP 16  /* first size of the tables; they double */
+#define GOSSIP_ACCUSERS_MAX 3   /* k + 1: the first and two confirmations (overlay 3.2) */
 #define GOSSIP_TOMBSTONE_US (24 * 3600 * US_PER_S)
 #define GOSSIP_DEAD_TOLD_US (30 * US_PER_S) /* the dead are gossiped to this long */
 #define GOSSIP_SELF_SLOT 0
 
-enum gossip_state { GOSSIP_STATE_ALIVE, GOSSIP_STATE_SUSPECT, GOSSIP_STATE_DEAD, GOSSIP_STATE_LEFT };
+enum gossip_state {
+    GOSSIP_STATE_ALIVE,
+    GOSSIP_STATE_SUSPECT,
+    GOSSIP_STATE_DEAD,
+    GOSSIP_STATE_LEFT
+};
 extern const struct sm_table gossip_member_table;
 
-enum gossip_reason { GOSSIP_REASON_NONE, GOSSIP_REASON_DEAD, GOSSIP_REASON_LEFT,
-                     GOSSIP_REASON_EXPIRED, GOSSIP_REASON_BARRED };
+enum gossip_reason {
+    GOSSIP_REASON_NONE,
+    GOSSIP_REASON_DEAD,
+    GOSSIP_REASON_LEFT,
+    GOSSIP_REASON_EXPIRED,
+    GOSSIP_REASON_BARRED
+};
 
 struct gossip_bytes { /* owned */
     uint8_t *data;
@@ -51,7 +61,7 @@ struct gossip_bucket { /* tokens; filled on use */
 struct gossip_member {
     /* for readers */
     struct cert_facts facts;
-    struct addr addr; /* where it was last heard; ADDR_NONE before */
+    struct addr addr;                    /* where it was last heard; ADDR_NONE before */
     struct addr addrs[GOSSIP_ADDRS_MAX]; /* as it says itself */
     uint8_t n_addrs;
     uint8_t state;  /* enum gossip_state */
@@ -62,28 +72,28 @@ struct gossip_member {
     struct ad *ad; /* NULL: none seen yet */
     struct gossip_boot ad_boot;
     uint32_t ad_version;
-    uint64_t ad_us;     /* when this version was learnt */
+    uint64_t ad_us; /* when this version was learnt */
     struct gossip_vitals vitals;
-    uint64_t vitals_us; /* 0: none heard in this boot */
-    uint64_t heard_us;  /* last packet of itself */
-    uint64_t changed_us; /* state since */
+    uint64_t vitals_us;          /* 0: none heard in this boot */
+    uint64_t heard_us;           /* last packet of itself */
+    uint64_t changed_us;         /* state since */
     uint32_t srtt_us, rttvar_us; /* 0: not measured */
 
     /* of the gossip modules */
     uint16_t slot;
-    uint16_t news;      /* bits of what poll has to tell: enum gossip_news */
-    uint8_t told;       /* state told last; GOSSIP_TOLD_NONE */
+    uint16_t news; /* bits of what poll has to tell: enum gossip_news */
+    uint8_t told;  /* state told last; GOSSIP_TOLD_NONE */
     uint8_t n_accusers;
     bool is_accused_by_self;
-    bool is_excused;    /* one failed probe was put down to our own network */
-    bool is_doubted;    /* dead here, said to live by another: look again */
+    bool is_excused; /* one failed probe was put down to our own network */
+    bool is_doubted; /* dead here, said to live by another: look again */
     struct gossip_bytes chain, alive, leave, ad_item, vitals_item; /* items; chain: bare */
     struct gossip_accuser accusers[GOSSIP_ACCUSERS_MAX];
     struct gossip_spread_item spread_state, spread_ad, spread_vitals;
-    uint64_t suspect_us;   /* suspicion began */
-    uint64_t suspect_due_us; /* and ends; NEVER_US */
-    uint64_t told_accused_us; /* it was told of an accusation last */
-    uint64_t fetch_us;     /* its ad was asked for last */
+    uint64_t suspect_us;         /* suspicion began */
+    uint64_t suspect_due_us;     /* and ends; NEVER_US */
+    uint64_t told_accused_us;    /* it was told of an accusation last */
+    uint64_t fetch_us;           /* its ad was asked for last */
     struct gossip_ad_note fetch; /* what of */
     uint16_t fetch_from;
     struct gossip_bucket ad_bucket, accuse_bucket;
@@ -91,7 +101,10 @@ struct gossip_member {
 
 /* STATE is always set with the others: poll compares `told` with the state. */
 enum gossip_news {
-    GOSSIP_NEWS_STATE = 1, GOSSIP_NEWS_AD = 2, GOSSIP_NEWS_VITALS = 4, GOSSIP_NEWS_FETCH = 8,
+    GOSSIP_NEWS_STATE = 1,
+    GOSSIP_NEWS_AD = 2,
+    GOSSIP_NEWS_VITALS = 4,
+    GOSSIP_NEWS_FETCH = 8,
     GOSSIP_NEWS_BOOT = 16 /* restarted: UP is told again */
 };
 #define GOSSIP_TOLD_NONE UINT8_MAX
@@ -100,8 +113,8 @@ struct gossip_members {
     struct mem *mem;
     struct rng *rng;
     struct gossip_member **slots; /* NULL where free */
-    uint16_t *sorted; /* n slots by key */
-    uint16_t *ring;   /* n slots in shuffled order, for probes and spreading */
+    uint16_t *sorted;             /* n slots by key */
+    uint16_t *ring;               /* n slots in shuffled order, for probes and spreading */
     uint32_t n, capacity, capacity_max;
     uint32_t counts[4]; /* by state, self included */
     struct map map;
@@ -112,8 +125,7 @@ struct gossip_members {
 IPX_MUST_USE enum ipx_err gossip_members_init(struct gossip_members *t, struct mem *mem,
                                               struct rng *rng, uint32_t capacity_max);
 void gossip_members_done(struct gossip_members *t, struct gossip_spread *q);
-struct gossip_member *gossip_members_find(const struct gossip_members *t,
-                                          const struct node_id *id);
+struct gossip_member *gossip_members_find(const struct gossip_members *t, const struct node_id *id);
 /* The one whose key begins so; NULL if none. */
 struct gossip_member *gossip_members_prefix(const struct gossip_members *t, uint64_t prefix);
 uint64_t gossip_prefix(const struct node_id *id);
@@ -145,8 +157,7 @@ void gossip_member_acquit(struct gossip_members *t, struct gossip_spread *q,
 int gossip_member_compare(const struct gossip_member *m, const struct gossip_boot *boot,
                           uint32_t incarnation);
 /* Conditions: none. Fault: IPX_NO_MEMORY (the old bytes stay). */
-IPX_MUST_USE enum ipx_err gossip_bytes_set(struct mem *mem, struct gossip_bytes *b,
-                                           struct slice s);
+IPX_MUST_USE enum ipx_err gossip_bytes_set(struct mem *mem, struct gossip_bytes *b, struct slice s);
 void gossip_bytes_clear(struct mem *mem, struct gossip_bytes *b);
 static inline struct slice gossip_bytes_slice(const struct gossip_bytes *b)
 {

@@ -22,7 +22,7 @@ void gossip_outbox_done(struct gossip_outbox *o, struct mem *mem)
 }
 
 void gossip_outbox_put(struct gossip_outbox *o, const struct gossip_peer *to, enum gossip_type type,
-                    uint32_t req_id, const struct gossip_msg *m)
+                       uint32_t req_id, const struct gossip_msg *m)
 {
     struct outbox_head head = {.to = *to, .req_id = req_id, .type = (uint8_t)type};
     if (GOSSIP_OUTBOX_CAP - o->len < sizeof(head)) {
@@ -43,7 +43,7 @@ void gossip_outbox_put(struct gossip_outbox *o, const struct gossip_peer *to, en
 }
 
 bool gossip_outbox_take(struct gossip_outbox *o, struct gossip_peer *ret_to, uint8_t *ret_type,
-                     uint32_t *ret_req_id, struct slice *ret_body)
+                        uint32_t *ret_req_id, struct slice *ret_body)
 {
     struct outbox_head head;
     if (o->start == o->len) {

@@ -25,9 +25,9 @@ struct gossip_peer { /* whom to send to: a member or a stranger that wrote to us
 IPX_MUST_USE enum ipx_err gossip_outbox_init(struct gossip_outbox *o, struct mem *mem);
 void gossip_outbox_done(struct gossip_outbox *o, struct mem *mem);
 void gossip_outbox_put(struct gossip_outbox *o, const struct gossip_peer *to, enum gossip_type type,
-                    uint32_t req_id, const struct gossip_msg *m);
+                       uint32_t req_id, const struct gossip_msg *m);
 /* The next record; its body is copied to o->body. */
 bool gossip_outbox_take(struct gossip_outbox *o, struct gossip_peer *ret_to, uint8_t *ret_type,
-                     uint32_t *ret_req_id, struct slice *ret_body);
+                        uint32_t *ret_req_id, struct slice *ret_body);
 /* Where a member is reached: heard last, else its first address. */
 struct gossip_peer gossip_peer_of(const struct gossip_member *m);

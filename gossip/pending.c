@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gossip/gossip.h"
+#include "gossip/event.h"
 
 struct gossip_pending_alive *gossip_pending_find(const struct gossip *g, const struct node_id *id)
 {

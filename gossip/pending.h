@@ -21,9 +21,9 @@ struct gossip_pending_alive {
     struct gossip_pending_alive *next;
     struct gossip_alive alive;
     struct gossip_bytes item, chain, ad_item; /* chain empty: asked for */
-    struct gossip_peer from; /* who told us last */
-    bool is_news;    /* the chain is there, poll has to hand it out */
-    bool is_wanted;  /* to be asked for at the end of this input */
+    struct gossip_peer from;                  /* who told us last */
+    bool is_news;                             /* the chain is there, poll has to hand it out */
+    bool is_wanted;                           /* to be asked for at the end of this input */
     uint8_t n_tries;
     uint64_t due_us; /* ask again, or give up */
 };
@@ -43,8 +43,7 @@ struct gossip_pending {
 };
 
 void gossip_pending_done(struct gossip *g);
-struct gossip_pending_alive *gossip_pending_find(const struct gossip *g,
-                                                 const struct node_id *id);
+struct gossip_pending_alive *gossip_pending_find(const struct gossip *g, const struct node_id *id);
 /* Keeps the (verified) statement. */
 void gossip_pending_add(struct gossip *g, uint64_t now_us, const struct gossip_alive *alive,
                         struct slice item, const struct gossip_peer *from);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gossip/gossip.h"
+#include "gossip/event.h"
 
 static const struct sm_state probe_states[] = {
     [GOSSIP_PROBE_IDLE] = {"idle", SM_TO(GOSSIP_PROBE_DIRECT), false},
@@ -7,14 +7,12 @@ static const struct sm_state probe_states[] = {
                              false},
     [GOSSIP_PROBE_INDIRECT] = {"indirect", SM_TO(GOSSIP_PROBE_IDLE), false},
 };
-const struct sm_table gossip_probe_table = {"gossip probe", probe_states,
-                                            ARRAY_LEN(probe_states)};
+const struct sm_table gossip_probe_table = {"gossip probe", probe_states, ARRAY_LEN(probe_states)};
 
 void gossip_probe_init(struct gossip *g)
 {
-    g->prober = (struct gossip_prober){.next_us = NEVER_US,
-                                       .req_id = rng_u32(&g->rng),
-                                       .urgent = GOSSIP_NO_SLOT};
+    g->prober = (struct gossip_prober){
+        .next_us = NEVER_US, .req_id = rng_u32(&g->rng), .urgent = GOSSIP_NO_SLOT};
 }
 
 void gossip_probe_wake(struct gossip *g, uint64_t now_us)

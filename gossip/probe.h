@@ -20,9 +20,9 @@ struct gossip;
 #define GOSSIP_PROBE_NACK_US (200 * US_PER_MS) /* a witness says "not yet" after this at most */
 #define GOSSIP_PROBE_HEALTH_MAX 8
 #define GOSSIP_PROBE_FINAL_TRIES 3 /* pings before a verdict on hearsay */
-#define GOSSIP_PROBES_MAX 32      /* in flight: own round, witness and final probes, relayed ones */
+#define GOSSIP_PROBES_MAX 32 /* in flight: own round, witness and final probes, relayed ones */
 #define GOSSIP_PROBE_RELAYS_MAX 16 /* of these for others */
-#define GOSSIP_PROBE_CONFIRMERS 4 /* members that on hearsay look for themselves at once, about */
+#define GOSSIP_PROBE_CONFIRMERS 4  /* members that on hearsay look for themselves at once, about */
 #define GOSSIP_STALL_US (500 * US_PER_MS) /* a tick this late: we were asleep */
 #define GOSSIP_REVISIT_US (10 * US_PER_S) /* between looks at one of the dead */
 
@@ -30,8 +30,13 @@ struct gossip;
 enum gossip_probe_state { GOSSIP_PROBE_IDLE, GOSSIP_PROBE_DIRECT, GOSSIP_PROBE_INDIRECT };
 extern const struct sm_table gossip_probe_table;
 
-enum gossip_probe_why { GOSSIP_PROBE_ROUND, GOSSIP_PROBE_WITNESS, GOSSIP_PROBE_FINAL,
-                        GOSSIP_PROBE_REVISIT, GOSSIP_PROBE_RELAY };
+enum gossip_probe_why {
+    GOSSIP_PROBE_ROUND,
+    GOSSIP_PROBE_WITNESS,
+    GOSSIP_PROBE_FINAL,
+    GOSSIP_PROBE_REVISIT,
+    GOSSIP_PROBE_RELAY
+};
 
 struct gossip_probe {
     uint8_t state; /* enum gossip_probe_state */
@@ -42,18 +47,18 @@ struct gossip_probe {
     uint32_t req_id;
     uint64_t sent_us, due_us;
     uint16_t witnesses[GOSSIP_PROBE_WITNESSES]; /* n_asked slots */
-    struct node_id target;      /* the slot might be another's by now */
-    struct gossip_peer origin;  /* RELAY: who asked */
+    struct node_id target;                      /* the slot might be another's by now */
+    struct gossip_peer origin;                  /* RELAY: who asked */
     uint32_t origin_req;
 };
 
 struct gossip_prober {
     struct gossip_probe probes[GOSSIP_PROBES_MAX];
-    uint64_t next_us;     /* next round */
-    uint64_t round_us;    /* the present one began */
+    uint64_t next_us;  /* next round */
+    uint64_t round_us; /* the present one began */
     uint64_t revisit_us;
     uint32_t req_id;
-    uint16_t urgent;      /* slot to probe in the next round; GOSSIP_NO_SLOT */
+    uint16_t urgent; /* slot to probe in the next round; GOSSIP_NO_SLOT */
     uint8_t health;
     uint16_t n_doubted;
     uint32_t srtt_us, rttvar_us; /* of all members: for those not measured yet */
@@ -67,9 +72,8 @@ void gossip_probe_recv_ping(struct gossip *g, uint64_t now_us, const struct goss
 void gossip_probe_recv_ack(struct gossip *g, uint64_t now_us, const struct gossip_peer *from,
                            uint32_t req_id);
 void gossip_probe_recv_nack(struct gossip *g, const struct gossip_peer *from, uint32_t req_id);
-void gossip_probe_recv_ping_req(struct gossip *g, uint64_t now_us,
-                                const struct gossip_peer *from, uint32_t req_id,
-                                const struct gossip_msg *m);
+void gossip_probe_recv_ping_req(struct gossip *g, uint64_t now_us, const struct gossip_peer *from,
+                                uint32_t req_id, const struct gossip_msg *m);
 /* Starts one of this reason unless one is in flight. False: no room. */
 bool gossip_probe_start(struct gossip *g, uint64_t now_us, struct gossip_member *m,
                         enum gossip_probe_why why);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gossip/gossip.h"
+#include "gossip/event.h"
 
 /* When the prober acts: rounds, visits to the dead, and what a pause of ours means. */
 
@@ -113,9 +113,8 @@ void gossip_probe_tick(struct gossip *g, uint64_t now_us)
         }
     }
     revisit(g, now_us);
-    g->prober.next_us = g->members.n < 2
-                            ? NEVER_US
-                            : now_us + GOSSIP_PROBE_INTERVAL_US * (g->prober.health + 1U);
+    g->prober.next_us =
+        g->members.n < 2 ? NEVER_US : now_us + GOSSIP_PROBE_INTERVAL_US * (g->prober.health + 1U);
 }
 
 uint64_t gossip_probe_deadline(const struct gossip *g)

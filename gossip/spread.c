@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gossip/spread.h"
 
-#include "gossip/gossip.h"
+#include "gossip/event.h"
 
 void gossip_spread_init(struct gossip_spread *q)
 {

@@ -12,26 +12,31 @@
 
 /* Highest first. */
 enum gossip_spread_class {
-    GOSSIP_SPREAD_REVOCATION, GOSSIP_SPREAD_VERDICT, GOSSIP_SPREAD_STATE, GOSSIP_SPREAD_DOC,
-    GOSSIP_SPREAD_AD, GOSSIP_SPREAD_VITALS, GOSSIP_SPREAD_CLASSES
+    GOSSIP_SPREAD_REVOCATION,
+    GOSSIP_SPREAD_VERDICT,
+    GOSSIP_SPREAD_STATE,
+    GOSSIP_SPREAD_DOC,
+    GOSSIP_SPREAD_AD,
+    GOSSIP_SPREAD_VITALS,
+    GOSSIP_SPREAD_CLASSES
 };
 
 #define GOSSIP_SPREAD_SENDS_MAX 10 /* 2 log10(N + 1) is 7 at 1,024, 8 at 10,000 */
 #define GOSSIP_SPREAD_SENDS_MIN 4  /* small zones: three copies more than one costs nothing */
 #define GOSSIP_SPREAD_FANOUT 3     /* receivers a round */
 #define GOSSIP_SPREAD_ROUND_US (200 * US_PER_MS)
-#define GOSSIP_SPREAD_BURST_MAX 4  /* packets a receiver and round when the queue is long */
+#define GOSSIP_SPREAD_BURST_MAX 4 /* packets a receiver and round when the queue is long */
 #define GOSSIP_NO_SLOT UINT16_MAX
 
 struct gossip_spread_item {
     struct list link;
-    uint8_t class_;   /* enum gossip_spread_class */
-    uint8_t sends;    /* copies sent so far */
-    uint8_t kind;     /* what the owner gave it as: enum gossip_spread_what */
-    uint8_t index;    /* which of its kind: of accusers */
-    uint16_t slot;    /* of the member it is about, or of the document */
-    uint16_t from;    /* slot of who told us: not told back; GOSSIP_NO_SLOT */
-    uint32_t stamp;   /* last receiver it was packed for */
+    uint8_t class_; /* enum gossip_spread_class */
+    uint8_t sends;  /* copies sent so far */
+    uint8_t kind;   /* what the owner gave it as: enum gossip_spread_what */
+    uint8_t index;  /* which of its kind: of accusers */
+    uint16_t slot;  /* of the member it is about, or of the document */
+    uint16_t from;  /* slot of who told us: not told back; GOSSIP_NO_SLOT */
+    uint32_t stamp; /* last receiver it was packed for */
 };
 
 enum gossip_spread_what {

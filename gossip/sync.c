@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gossip/gossip.h"
+#include "gossip/event.h"
 
 /* When to compare, and what a comparison says. What is sent for it is in sync_push.c. */
 
@@ -91,7 +91,8 @@ static uint64_t follow_us(const struct gossip *g)
 
 static bool sync_is_quick(const struct gossip_sync *s)
 {
-    return s->n_follows > 0 || s->n_join > 0 || (s->n_quick > 0 && s->n_quick <= GOSSIP_SYNC_QUICK_MAX);
+    return s->n_follows > 0 || s->n_join > 0 ||
+           (s->n_quick > 0 && s->n_quick <= GOSSIP_SYNC_QUICK_MAX);
 }
 
 void gossip_sync_news(struct gossip *g, uint64_t now_us)
@@ -190,9 +191,9 @@ void gossip_sync_tick(struct gossip *g, uint64_t now_us, bool is_slow)
         gossip_sync_join(g, now_us, &to);
         return;
     }
-    struct gossip_member *m = s->n_follows > 0 ? gossip_members_successor(&g->members, g->self,
-                                                                          s->n_follow + 1U)
-                                               : random_member(g);
+    struct gossip_member *m = s->n_follows > 0
+                                  ? gossip_members_successor(&g->members, g->self, s->n_follow + 1U)
+                                  : random_member(g);
     if (m == NULL) {
         s->n_follows = s->n_quick = 0;
         s->next_us = g->members.n < 2 ? NEVER_US : now_us + GOSSIP_SYNC_INTERVAL_US;
@@ -209,8 +210,7 @@ uint64_t gossip_sync_deadline(const struct gossip *g)
 {
     uint64_t due_us = sync_is_quick(&g->sync) ? g->sync.next_us : NEVER_US;
     if (g->sync.n_pushes > 0) { /* paced */
-        due_us = IPX_MIN(due_us,
-                         g->sync.push_bucket.filled_us + GOSSIP_SYNC_PUSH_REFILL_US);
+        due_us = IPX_MIN(due_us, g->sync.push_bucket.filled_us + GOSSIP_SYNC_PUSH_REFILL_US);
     }
     return due_us;
 }
@@ -325,8 +325,8 @@ static void diff_members(struct gossip *g, uint64_t now_us, const struct gossip_
     }
 }
 
-static void diff_docs(struct gossip *g, const struct gossip_peer *from,
-                      const struct gossip_msg *m, struct writer *wants)
+static void diff_docs(struct gossip *g, const struct gossip_peer *from, const struct gossip_msg *m,
+                      struct writer *wants)
 {
     unsigned n = 0;
     for (size_t at = 0; at < m->entries.len; at += 8) {

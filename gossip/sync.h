@@ -13,20 +13,20 @@
 struct gossip;
 
 #define GOSSIP_SYNC_INTERVAL_US (10 * US_PER_S)
-#define GOSSIP_SYNC_AGAIN_US (250 * US_PER_MS)   /* while digests differ */
-#define GOSSIP_SYNC_FOLLOW_US (350 * US_PER_MS)  /* after news */
+#define GOSSIP_SYNC_AGAIN_US (250 * US_PER_MS)  /* while digests differ */
+#define GOSSIP_SYNC_FOLLOW_US (350 * US_PER_MS) /* after news */
 #define GOSSIP_SYNC_FOLLOWS 2
-#define GOSSIP_SYNC_QUICK_MAX 12     /* quick ones in a row before they slow down */
+#define GOSSIP_SYNC_QUICK_MAX 12       /* quick ones in a row before they slow down */
 #define GOSSIP_SYNC_ANSWER_US US_PER_S /* no answer: another is asked */
-#define GOSSIP_SYNC_JOIN_TRIES 30    /* a first contact that does not answer */
-#define GOSSIP_SYNC_CALM_N 128       /* above this many members follow-ups are rarer */
-#define GOSSIP_SYNC_DIFFS_MAX 8      /* packets of versions an exchange */
-#define GOSSIP_SYNC_JOBS 4           /* exchanges that we answer at once */
-#define GOSSIP_SYNC_ASKED 4          /* exchanges of ours whose answer may still come */
-#define GOSSIP_SYNC_PEERS 64         /* receivers of pushes at once */
-#define GOSSIP_SYNC_PUSHES_STEP 32    /* first size of the list of pushes; it doubles up to */
-#define GOSSIP_SYNC_PUSHES_MAX 1024  /* members and documents waiting to be pushed */
-#define GOSSIP_SYNC_PUSH_BURST 128   /* packets, then one each */
+#define GOSSIP_SYNC_JOIN_TRIES 30      /* a first contact that does not answer */
+#define GOSSIP_SYNC_CALM_N 128         /* above this many members follow-ups are rarer */
+#define GOSSIP_SYNC_DIFFS_MAX 8        /* packets of versions an exchange */
+#define GOSSIP_SYNC_JOBS 4             /* exchanges that we answer at once */
+#define GOSSIP_SYNC_ASKED 4            /* exchanges of ours whose answer may still come */
+#define GOSSIP_SYNC_PEERS 64           /* receivers of pushes at once */
+#define GOSSIP_SYNC_PUSHES_STEP 32     /* first size of the list of pushes; it doubles up to */
+#define GOSSIP_SYNC_PUSHES_MAX 1024    /* members and documents waiting to be pushed */
+#define GOSSIP_SYNC_PUSH_BURST 128     /* packets, then one each */
 #define GOSSIP_SYNC_PUSH_REFILL_US 250 /* of 1.1 kB: 4 MB a second at most */
 
 struct gossip_diff_job {
@@ -51,10 +51,10 @@ struct gossip_push_peer {
 
 struct gossip_sync {
     uint64_t next_us;
-    uint8_t n_follows;  /* follow-ups to do */
-    uint8_t n_follow;   /* which successor is next */
+    uint8_t n_follows; /* follow-ups to do */
+    uint8_t n_follow;  /* which successor is next */
     uint8_t n_quick;
-    uint64_t last_us;   /* the last was sent */
+    uint64_t last_us;        /* the last was sent */
     struct gossip_peer join; /* asked again each second until it is a member here */
     uint8_t n_join;          /* tries left */
     struct gossip_asked {
@@ -84,8 +84,7 @@ void gossip_sync_recv_diff(struct gossip *g, uint64_t now_us, const struct gossi
 void gossip_sync_recv_pull(struct gossip *g, const struct gossip_peer *from,
                            const struct gossip_msg *m);
 /* Queues what `want` says of a member for a peer; drops it when full. */
-void gossip_sync_push(struct gossip *g, const struct gossip_peer *to, uint16_t slot,
-                      unsigned want);
+void gossip_sync_push(struct gossip *g, const struct gossip_peer *to, uint16_t slot, unsigned want);
 void gossip_sync_push_doc(struct gossip *g, const struct gossip_peer *to, uint64_t prefix);
 /* Queues the list of versions in the buckets of `mask`. */
 void gossip_sync_answer(struct gossip *g, const struct gossip_peer *to, uint32_t req_id,

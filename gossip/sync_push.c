@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gossip/gossip.h"
+#include "gossip/event.h"
 
 /* What a comparison makes us send: lists of versions, members, documents; written one packet
  * at a time when poll asks. */
@@ -129,8 +129,8 @@ static bool push_room(struct gossip *g)
     return true;
 }
 
-static void push_add(struct gossip *g, const struct gossip_peer *to, uint16_t slot,
-                     uint64_t prefix, unsigned want)
+static void push_add(struct gossip *g, const struct gossip_peer *to, uint16_t slot, uint64_t prefix,
+                     unsigned want)
 {
     struct gossip_sync *s = &g->sync;
     unsigned peer = push_peer(g, to);
@@ -276,8 +276,7 @@ static void push_pack(struct gossip *g, struct gossip_push *push, struct gossip_
         return;
     }
     const struct gossip_doc *doc = gossip_docs_prefix(&g->docs, push->prefix);
-    if (doc == NULL || !doc->is_accepted ||
-        gossip_packer_add(p, gossip_bytes_slice(&doc->item))) {
+    if (doc == NULL || !doc->is_accepted || gossip_packer_add(p, gossip_bytes_slice(&doc->item))) {
         push->want = 0;
     }
 }
@@ -325,9 +324,8 @@ bool gossip_sync_poll(struct gossip *g, struct gossip_peer *ret_to, uint8_t *ret
             return true;
         }
     }
-    while (s->n_pushes > 0 &&
-           gossip_bucket_take(&s->push_bucket, g->now_us, GOSSIP_SYNC_PUSH_BURST,
-                              GOSSIP_SYNC_PUSH_REFILL_US)) {
+    while (s->n_pushes > 0 && gossip_bucket_take(&s->push_bucket, g->now_us, GOSSIP_SYNC_PUSH_BURST,
+                                                 GOSSIP_SYNC_PUSH_REFILL_US)) {
         if (push_write(g, ret_to, ret_body)) {
             *ret_type = GOSSIP_TYPE_SPREAD;
             *ret_req_id = 0;

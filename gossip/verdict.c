@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gossip/gossip.h"
+#include "gossip/event.h"
 
 /* What the subject says of itself: alive, leave. Accusations are in verdict_accuse.c. */
 
@@ -91,6 +91,28 @@ static void hear_own_alive(struct gossip *g, uint64_t now_us, const struct gossi
     gossip_verdict_announce(g, now_us);
 }
 
+/* Older than what we hold: whoever says it may want to know. */
+static void hear_old_alive(struct gossip *g, const struct gossip_member *m,
+                           const struct gossip_alive *alive, const struct gossip_peer *from)
+{
+    if (m->reason == GOSSIP_REASON_BARRED) {
+        return;
+    }
+    if (node_id_equal(&from->id, &alive->pk) && gossip_boot_compare(&alive->boot, &m->boot) < 0) {
+        /* the node itself, in a boot before its last: its disk is old, or it runs twice;
+         * one answer a statement */
+        struct gossip_packer p;
+        gossip_packer_init(&p, GOSSIP_ITEMS_LEN_MAX);
+        gossip_packer_add(&p, gossip_bytes_slice(&m->alive));
+        struct gossip_msg msg = {.items = gossip_packer_items(&p)};
+        gossip_send(g, from, GOSSIP_TYPE_SPREAD, 0, &msg);
+        return;
+    }
+    if (m->state == GOSSIP_STATE_LEFT) { /* the sender missed the leave */
+        gossip_sync_push(g, from, m->slot, GOSSIP_WANT_STATE);
+    }
+}
+
 void gossip_verdict_alive(struct gossip *g, uint64_t now_us, const struct gossip_item *item,
                           const struct gossip_peer *from)
 {
@@ -107,9 +129,7 @@ void gossip_verdict_alive(struct gossip *g, uint64_t now_us, const struct gossip
     const struct gossip_pending_alive *p = gossip_pending_find(g, &alive.pk);
     if (m != NULL && (gossip_member_compare(m, &alive.boot, alive.incarnation) <= 0 ||
                       m->reason == GOSSIP_REASON_BARRED)) {
-        if (m->state == GOSSIP_STATE_LEFT) { /* the sender missed the leave */
-            gossip_sync_push(g, from, m->slot, GOSSIP_WANT_STATE);
-        }
+        hear_old_alive(g, m, &alive, from);
         return;
     }
     if (p != NULL && (gossip_boot_compare(&alive.boot, &p->alive.boot) < 0 ||

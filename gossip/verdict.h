@@ -29,8 +29,8 @@ void gossip_verdict_claim(struct gossip *g, uint64_t now_us, const struct gossip
                           const struct gossip_peer *from);
 /* An alive whose chain is known. `facts` NULL: the member's chain is unchanged. */
 void gossip_verdict_apply(struct gossip *g, uint64_t now_us, const struct gossip_alive *alive,
-                          struct slice item, const struct cert_facts *facts,
-                          struct slice chain, uint16_t from_slot);
+                          struct slice item, const struct cert_facts *facts, struct slice chain,
+                          uint16_t from_slot);
 /* Our own probe failed: accuse. */
 void gossip_verdict_suspect(struct gossip *g, uint64_t now_us, struct gossip_member *m);
 /* The last probe before the verdict: answered or not. */

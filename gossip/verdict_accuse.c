@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gossip/gossip.h"
+#include "gossip/event.h"
 
 /* Accusations: one vote each, a timer, a last look, a verdict (Lifeguard; overlay 3.2). */
 
@@ -32,8 +32,7 @@ uint64_t gossip_suspicion_us(uint32_t n_live, unsigned n_confirmations)
     static const uint64_t shares[2][3] = {{0, 1000, 1000}, {0, 631, 1000}};
     /* besides us and the accused there may be too few to confirm at all */
     unsigned k = n_live <= 3 ? 1 : GOSSIP_SUSPICION_K;
-    uint64_t min_us =
-        GOSSIP_SUSPICION_ALPHA * (uint64_t)gossip_log10_milli(n_live) * US_PER_MS;
+    uint64_t min_us = GOSSIP_SUSPICION_ALPHA * (uint64_t)gossip_log10_milli(n_live) * US_PER_MS;
     if (n_live <= 2) {
         return min_us;
     }
@@ -111,8 +110,8 @@ static bool accuse(struct gossip *g, struct gossip_member *m, const struct node_
     m->n_accusers = (uint8_t)IPX_MAX(m->n_accusers, a - m->accusers + 1);
     a->id = *by;
     a->is_dead = is_dead;
-    gossip_spread_put(&g->spread, &a->spread,
-                      is_dead ? GOSSIP_SPREAD_VERDICT : GOSSIP_SPREAD_STATE, from_slot);
+    gossip_spread_put(&g->spread, &a->spread, is_dead ? GOSSIP_SPREAD_VERDICT : GOSSIP_SPREAD_STATE,
+                      from_slot);
     return true;
 }
 
@@ -121,10 +120,8 @@ static void accuse_self(struct gossip *g, struct gossip_member *m, bool is_dead)
     uint8_t body[192];
     uint8_t item[288];
     enum gossip_kind kind = is_dead ? GOSSIP_KIND_DEAD : GOSSIP_KIND_SUSPECT;
-    struct gossip_claim claim = {.by = g->key->pk,
-                                 .about = m->facts.id,
-                                 .boot = m->boot,
-                                 .incarnation = m->incarnation};
+    struct gossip_claim claim = {
+        .by = g->key->pk, .about = m->facts.id, .boot = m->boot, .incarnation = m->incarnation};
     struct writer w = writer_of(body, sizeof(body));
     gossip_claim_encode(kind, &claim, &w);
     struct writer out = writer_of(item, sizeof(item));

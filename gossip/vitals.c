@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gossip/gossip.h"
+#include "gossip/event.h"
 
 void gossip_vitals_encode(const struct gossip_vitals *v, uint8_t out[static GOSSIP_VITALS_LEN])
 {
@@ -70,16 +70,16 @@ unsigned gossip_vitals_distance(const struct gossip_vitals *a, const struct goss
     return d;
 }
 
-/* A quarter of the budget is for edges: they wait half a second instead of the whole interval. */
 static uint64_t vitals_interval_us(const struct gossip *g)
 {
     uint64_t share_us = gossip_members_live(&g->members) * US_PER_S / GOSSIP_VITALS_RATE;
     return IPX_MAX(share_us, GOSSIP_VITALS_INTERVAL_US);
 }
 
-static uint64_t vitals_edge_us(const struct gossip *g)
+/* A quarter of the budget is for edges: some may come early, then one in four intervals. */
+static uint64_t vitals_edge_refill_us(const struct gossip *g)
 {
-    return IPX_MAX(vitals_interval_us(g) / 4, GOSSIP_VITALS_EDGE_US);
+    return 4 * vitals_interval_us(g);
 }
 
 void gossip_vitals_set(struct gossip *g, uint64_t now_us, const struct gossip_vitals *v)
@@ -134,13 +134,25 @@ static uint64_t vitals_due_us(const struct gossip *g)
         return 0;
     }
     unsigned d = gossip_vitals_distance(&g->vitals_told, &g->self->vitals);
-    return d == 0 ? NEVER_US
-                  : g->vitals_told_us + (d >= 2 ? vitals_edge_us(g) : vitals_interval_us(g));
+    uint64_t due_us = g->vitals_told_us + vitals_interval_us(g);
+    if (d < 2) {
+        return d == 0 ? NEVER_US : due_us;
+    }
+    uint64_t early_us = g->vitals_told_us + GOSSIP_VITALS_EDGE_US;
+    if (g->edge_bucket.filled_us != 0 && g->edge_bucket.tokens == 0) {
+        early_us = IPX_MAX(early_us, g->edge_bucket.filled_us + vitals_edge_refill_us(g));
+    }
+    return IPX_MIN(due_us, early_us);
 }
 
 void gossip_vitals_tick(struct gossip *g, uint64_t now_us)
 {
-    if (vitals_due_us(g) <= now_us) {
+    if (vitals_due_us(g) > now_us) {
+        return;
+    }
+    bool is_early = g->vitals_told_us != 0 && now_us < g->vitals_told_us + vitals_interval_us(g);
+    if (!is_early || gossip_bucket_take(&g->edge_bucket, now_us, GOSSIP_VITALS_EDGE_BURST,
+                                        vitals_edge_refill_us(g))) {
         vitals_publish(g, now_us);
     }
 }

@@ -25,18 +25,19 @@ struct gossip_peer;
 #define GOSSIP_VITALS_RATE (GOSSIP_VITALS_BUDGET / (GOSSIP_VITALS_SENDS * GOSSIP_VITALS_ITEM_LEN))
 #define GOSSIP_VITALS_INTERVAL_US (2 * US_PER_S) /* never more often than this, edges apart */
 #define GOSSIP_VITALS_EDGE_US (500 * US_PER_MS)  /* an edge waits this long at least */
+#define GOSSIP_VITALS_EDGE_BURST 3 /* early ones saved up: a job begins, fills up, ends */
 
 enum gossip_vitals_flag { GOSSIP_VITALS_DRAINING = 1, GOSSIP_VITALS_ON_BATTERY = 2 };
 
 struct gossip_vitals {
     uint16_t free_slots;
     uint16_t free_cores;
-    uint16_t load_permille;                 /* of all cores; 1000 = every core busy */
-    uint8_t flags;                          /* enum gossip_vitals_flag; unknown bits are kept */
+    uint16_t load_permille; /* of all cores; 1000 = every core busy */
+    uint8_t flags;          /* enum gossip_vitals_flag; unknown bits are kept */
     uint32_t mem_free_mib;
     uint32_t queue_wait_ms;
-    uint8_t gpu_free[GOSSIP_VITALS_GPUS];   /* log2 of free MiB, 0 = none */
-    uint32_t epoch;                         /* rises with every change, within a boot */
+    uint8_t gpu_free[GOSSIP_VITALS_GPUS]; /* log2 of free MiB, 0 = none */
+    uint32_t epoch;                       /* rises with every change, within a boot */
 };
 
 void gossip_vitals_encode(const struct gossip_vitals *v, uint8_t out[static GOSSIP_VITALS_LEN]);

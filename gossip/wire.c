@@ -63,9 +63,9 @@ void gossip_item_read(struct cbor_reader *r, struct gossip_item *ret)
     size_t start = r->pos;
     uint64_t n = cbor_array_begin(r, 4);
     uint64_t kind = cbor_uint_max(r, GOSSIP_KIND_DOC);
-    uint64_t wanted = kind == GOSSIP_KIND_CHAIN                              ? 2
+    uint64_t wanted = kind == GOSSIP_KIND_CHAIN                           ? 2
                       : kind == GOSSIP_KIND_DOC || kind == GOSSIP_KIND_AD ? 4
-                                                                             : 3;
+                                                                          : 3;
     if (kind == 0 || n != wanted) {
         r->failed = true;
         return;

@@ -14,20 +14,26 @@
 #include "gossip/vitals.h"
 
 enum gossip_type {
-    GOSSIP_TYPE_PING = 32, GOSSIP_TYPE_ACK, GOSSIP_TYPE_PING_REQ, GOSSIP_TYPE_NACK,
-    GOSSIP_TYPE_SPREAD, GOSSIP_TYPE_DIGEST, GOSSIP_TYPE_DIFF, GOSSIP_TYPE_PULL
+    GOSSIP_TYPE_PING = 32,
+    GOSSIP_TYPE_ACK,
+    GOSSIP_TYPE_PING_REQ,
+    GOSSIP_TYPE_NACK,
+    GOSSIP_TYPE_SPREAD,
+    GOSSIP_TYPE_DIGEST,
+    GOSSIP_TYPE_DIFF,
+    GOSSIP_TYPE_PULL
 };
 
-#define GOSSIP_BODY_MAX 1100     /* largest message body over datagrams */
-#define GOSSIP_ITEMS_MAX 23      /* items a message: the array header stays one byte */
+#define GOSSIP_BODY_MAX 1100      /* largest message body over datagrams */
+#define GOSSIP_ITEMS_MAX 23       /* items a message: the array header stays one byte */
 #define GOSSIP_ITEMS_LEN_MAX 1092 /* array of items, header included; a chain of 1,064 fits */
-#define GOSSIP_CHAIN_MAX 1064    /* = CERT_CHAIN_MAX */
+#define GOSSIP_CHAIN_MAX 1064     /* = CERT_CHAIN_MAX */
 #define GOSSIP_ADDRS_MAX 4
-#define GOSSIP_DOC_MAX 300       /* a redemption or revocation */
-#define GOSSIP_AD_MAX 4096       /* content of an ad */
-#define GOSSIP_BUCKETS 64        /* of the digest, by the first six bits of a key */
+#define GOSSIP_DOC_MAX 300 /* a redemption or revocation */
+#define GOSSIP_AD_MAX 4096 /* content of an ad */
+#define GOSSIP_BUCKETS 64  /* of the digest, by the first six bits of a key */
 #define GOSSIP_DIGEST_LEN (GOSSIP_BUCKETS * 8)
-#define GOSSIP_DOC_BUCKETS 8     /* of documents, by the first three bits of a key */
+#define GOSSIP_DOC_BUCKETS 8 /* of documents, by the first three bits of a key */
 #define GOSSIP_DOC_DIGEST_LEN (GOSSIP_DOC_BUCKETS * 8)
 #define GOSSIP_SALT_LEN 16
 #define GOSSIP_DIFF_ENTRY_LEN 40 /* struct gossip_version */
@@ -36,8 +42,9 @@ enum gossip_type {
 #define GOSSIP_PULL_ENTRY_LEN 9
 #define GOSSIP_PULLS_MAX 64
 
-static_assert(GOSSIP_DIFF_ENTRY_LEN *GOSSIP_DIFF_ENTRIES_MAX + 40 <= GOSSIP_BODY_MAX, "one packet");
-static_assert(GOSSIP_PULL_ENTRY_LEN *GOSSIP_PULLS_MAX + 16 <= GOSSIP_BODY_MAX, "one packet");
+static_assert(GOSSIP_DIFF_ENTRY_LEN * GOSSIP_DIFF_ENTRIES_MAX + 40 <= GOSSIP_BODY_MAX,
+              "one packet");
+static_assert(GOSSIP_PULL_ENTRY_LEN * GOSSIP_PULLS_MAX + 16 <= GOSSIP_BODY_MAX, "one packet");
 
 /* A boot of a node: compared generation first, then nonce (overlay 1.1). */
 struct gossip_boot {
@@ -47,8 +54,15 @@ struct gossip_boot {
 int gossip_boot_compare(const struct gossip_boot *a, const struct gossip_boot *b);
 
 enum gossip_kind {
-    GOSSIP_KIND_ALIVE = 1, GOSSIP_KIND_SUSPECT, GOSSIP_KIND_DEAD, GOSSIP_KIND_LEAVE,
-    GOSSIP_KIND_AD, GOSSIP_KIND_AD_NOTE, GOSSIP_KIND_VITALS, GOSSIP_KIND_CHAIN, GOSSIP_KIND_DOC
+    GOSSIP_KIND_ALIVE = 1,
+    GOSSIP_KIND_SUSPECT,
+    GOSSIP_KIND_DEAD,
+    GOSSIP_KIND_LEAVE,
+    GOSSIP_KIND_AD,
+    GOSSIP_KIND_AD_NOTE,
+    GOSSIP_KIND_VITALS,
+    GOSSIP_KIND_CHAIN,
+    GOSSIP_KIND_DOC
 };
 /* "alive", "suspect", ..: what the signature is bound to; NULL where the item has none. */
 const char *gossip_kind_sign_type(enum gossip_kind kind);
@@ -123,14 +137,18 @@ struct gossip_version {
 void gossip_version_put(struct writer *w, const struct gossip_version *v);
 void gossip_version_read(struct reader *r, struct gossip_version *ret);
 
-enum gossip_want { GOSSIP_WANT_STATE = 1, GOSSIP_WANT_CHAIN = 2, GOSSIP_WANT_AD = 4,
-                   GOSSIP_WANT_DOC = 8 };
+enum gossip_want {
+    GOSSIP_WANT_STATE = 1,
+    GOSSIP_WANT_CHAIN = 2,
+    GOSSIP_WANT_AD = 4,
+    GOSSIP_WANT_DOC = 8
+};
 
 /* All messages in one flat struct; which fields count depends on the type. */
 struct gossip_msg {
-    bool has_vitals;               /* PING, ACK, PING_REQ */
+    bool has_vitals; /* PING, ACK, PING_REQ */
     struct gossip_vitals vitals;
-    bool has_known;                /* PING: what the sender knows of the receiver */
+    bool has_known; /* PING: what the sender knows of the receiver */
     uint32_t known_generation;
     uint32_t known_incarnation;
     struct slice items;            /* raw array of items; empty slice if absent */

@@ -118,8 +118,13 @@ TEST(gossip_member, room_and_states)
         uint32_t incarnation;
         int order;
     } rows[] = {
-        {{2, 5}, 7, 0}, {{2, 5}, 8, 1}, {{2, 5}, 6, -1}, {{2, 6}, 0, 1},
-        {{2, 4}, 9, -1}, {{3, 0}, 0, 1}, {{1, UINT64_MAX}, UINT32_MAX, -1},
+        {{2, 5}, 7, 0},
+        {{2, 5}, 8, 1},
+        {{2, 5}, 6, -1},
+        {{2, 6}, 0, 1},
+        {{2, 4}, 9, -1},
+        {{3, 0}, 0, 1},
+        {{1, UINT64_MAX}, UINT32_MAX, -1},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         CHECK_EQ(gossip_member_compare(a, &rows[i].boot, rows[i].incarnation), rows[i].order);

@@ -36,6 +36,7 @@ struct net_node {
     unsigned n_ups, n_downs, n_suspects, n_ads, n_docs, n_fetches, n_clones, n_vitals;
     struct gossip_boot clone;
     bool refuses_docs;
+    uint32_t capacity; /* of the zone as it sees it; 0: usual */
 };
 
 struct net {
@@ -101,6 +102,7 @@ static inline void net_start(struct net *net, unsigned i)
                                    .boot = x->boot,
                                    .addrs = &x->addr,
                                    .n_addrs = 1,
+                                   .capacity = x->capacity,
                                    .mem = &x->mem,
                                    .rng = &rng,
                                    .now_us = net->now_us};

@@ -9,8 +9,8 @@ TEST(gossip_spread, limits)
     static const struct {
         uint32_t n;
         unsigned limit;
-    } rows[] = {{1, 4}, {2, 4}, {10, 4}, {50, 4}, {99, 4}, {100, 5}, {128, 5}, {315, 5},
-                {316, 6}, {1024, 7}, {9999, 8}, {UINT32_MAX - 1, 10}};
+    } rows[] = {{1, 4},   {2, 4},   {10, 4},  {50, 4},   {99, 4},   {100, 5},
+                {128, 5}, {315, 5}, {316, 6}, {1024, 7}, {9999, 8}, {UINT32_MAX - 1, 10}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         CHECK_EQ(gossip_spread_limit(rows[i].n), rows[i].limit);
     }

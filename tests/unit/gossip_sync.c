@@ -110,10 +110,9 @@ TEST(gossip_sync, documents)
     for (unsigned i = 0; i < 150; i++) {
         doc_key(i, &key);
         enum gossip_doc_kind kind = i % 3 == 0 ? GOSSIP_DOC_REVOCATION : GOSSIP_DOC_REDEMPTION;
-        CHECK_OK(gossip_spread_doc(&net.nodes[0].g, net.now_us, kind, &key,
-                                   slice_of(bytes, 100 + i)));
-        CHECK_EQ(gossip_spread_doc(&net.nodes[0].g, net.now_us, kind, &key,
-                                   slice_of(bytes, 100)),
+        CHECK_OK(
+            gossip_spread_doc(&net.nodes[0].g, net.now_us, kind, &key, slice_of(bytes, 100 + i)));
+        CHECK_EQ(gossip_spread_doc(&net.nodes[0].g, net.now_us, kind, &key, slice_of(bytes, 100)),
                  IPX_EXISTS);
     }
     net_drain(&net, 0);

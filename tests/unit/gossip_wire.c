@@ -134,20 +134,20 @@ TEST(gossip_wire, refused)
         enum gossip_type type;
         const char *hex;
     } bad[] = {
-        {GOSSIP_TYPE_PING, "a20307"},                /* a pair short */
-        {GOSSIP_TYPE_PING, "a205020307"},            /* keys not in order */
-        {GOSSIP_TYPE_PING, "a203070307"},            /* a key twice */
-        {GOSSIP_TYPE_PING, "a1031807"},              /* not the shortest form */
+        {GOSSIP_TYPE_PING, "a20307"},     /* a pair short */
+        {GOSSIP_TYPE_PING, "a205020307"}, /* keys not in order */
+        {GOSSIP_TYPE_PING, "a203070307"}, /* a key twice */
+        {GOSSIP_TYPE_PING, "a1031807"},   /* not the shortest form */
         {GOSSIP_TYPE_DIFF, "a5021a0000000104f40600081bffffffffffffffff0a5828" P11 ENTRY},
-        {GOSSIP_TYPE_PING_REQ, "a0"},                /* no target */
-        {GOSSIP_TYPE_SPREAD, "a10780"},              /* no items means no key */
-        {GOSSIP_TYPE_SPREAD, "a107818208"},          /* chain missing */
-        {GOSSIP_TYPE_SPREAD, "a107818308416100"},                  /* chain of three parts */
-        {GOSSIP_TYPE_SPREAD, "a10781820041aa"},      /* kind 0 */
-        {GOSSIP_TYPE_SPREAD, "a10781820a41aa"},             /* kind 10 */
-        {GOSSIP_TYPE_SPREAD, "a10781830141aa4111"},  /* signature of one byte */
+        {GOSSIP_TYPE_PING_REQ, "a0"},                     /* no target */
+        {GOSSIP_TYPE_SPREAD, "a10780"},                   /* no items means no key */
+        {GOSSIP_TYPE_SPREAD, "a107818208"},               /* chain missing */
+        {GOSSIP_TYPE_SPREAD, "a107818308416100"},         /* chain of three parts */
+        {GOSSIP_TYPE_SPREAD, "a10781820041aa"},           /* kind 0 */
+        {GOSSIP_TYPE_SPREAD, "a10781820a41aa"},           /* kind 10 */
+        {GOSSIP_TYPE_SPREAD, "a10781830141aa4111"},       /* signature of one byte */
         {GOSSIP_TYPE_DIFF, "a10201"},                     /* a difference without a list */
-        {GOSSIP_TYPE_DIFF, "a5020104f5060208010a48" P11},             /* low above high */
+        {GOSSIP_TYPE_DIFF, "a5020104f5060208010a48" P11}, /* low above high */
         {GOSSIP_TYPE_DIFF, "a5020104f4060008010a48" P11}, /* half an entry */
         {GOSSIP_TYPE_PULL, "a10240"},
         {GOSSIP_TYPE_PULL, "a10248" P11},
@@ -180,8 +180,8 @@ TEST(gossip_wire, statements)
     struct gossip_ad_note note;
     struct gossip_vitals_note vitals;
 
-    struct slice s = slice_of(in, unhex("a7025820" N11 BOOT "08070a090c81460a0000011d090e5820" N22,
-                                        in));
+    struct slice s =
+        slice_of(in, unhex("a7025820" N11 BOOT "08070a090c81460a0000011d090e5820" N22, in));
     CHECK_OK(gossip_alive_decode(s, &alive));
     CHECK(alive.pk.bytes[31] == 0x11 && alive.boot.generation == 5 && alive.boot.nonce == 6);
     CHECK(alive.incarnation == 7 && alive.record_seq == 9 && alive.n_addrs == 1);
