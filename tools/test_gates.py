@@ -148,6 +148,7 @@ class Tidy(GateCase):
             "base/long.h": SPDX + "#pragma once\n" + "int x;\n" * 199,
             "base/function.c": SPDX + long_function,
             "tests/fuzz/fuzz_bare.c": SPDX,
+            "docs/threats.md": "# T\n`base_good: nothing`\n",
             "docs/two.md": "# One\n\n# Two\n", "docs/none.md": "text\n",
         }).path)
         self.assertEqual(rc, 1)
@@ -156,6 +157,7 @@ class Tidy(GateCase):
                      "base/lone.h: no unit test", "base/twice.h: a header has #pragma once",
                      "base/long.c: 501 lines, at most 500", "base/long.h: 201 lines, at most 200",
                      "f has 72 lines, at most 70", "tests/fuzz/fuzz_bare.c: has no corpus",
+                     "docs/threats.md: no test nothing",
                      "docs/two.md: 2 titles", "docs/none.md: 0 titles"):
             self.assertIn(said, out)
 

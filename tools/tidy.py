@@ -137,6 +137,23 @@ def structure_findings(root, paths):
             yield f"{path}: has no corpus in tests/fuzz/corpus/{m.group(1)}/"
 
 
+def threat_findings(root):
+    """Every `file: test` in docs/threats.md is a unit test."""
+    path = os.path.join(root, "docs/threats.md")
+    if not os.path.exists(path):
+        return
+    with open(path, encoding="utf-8") as f:
+        named = re.findall(r"`([a-z]\w+): (\w+)`", f.read())
+    for file, test in named:
+        source = os.path.join(root, "tests/unit", file + ".c")
+        text = ""
+        if os.path.exists(source):
+            with open(source, encoding="utf-8") as f:
+                text = f.read()
+        if not re.search(rf"^TEST\(\w+, {test}\)", text, re.M):
+            yield f"docs/threats.md: no test {test} in tests/unit/{file}.c"
+
+
 def untested_modules(root, paths):
     """A pure module <folder>/<name>.h wants tests/unit/<folder>_<name>.c, or another test there
     that includes it; internal headers (*_core.h, core.h) have no .c of their name."""
@@ -191,6 +208,7 @@ def findings(root):
             yield from text_findings(path, text)
             length_findings(path, text.rstrip("\n").split("\n"), measured)
     yield from structure_findings(root, paths)
+    yield from threat_findings(root)
     measured.extend(untested_modules(root, paths))
     yield from apply_exceptions(measured, load_exceptions(root))
 
