@@ -340,11 +340,15 @@ static void make_ticket(struct world *w, unsigned i)
     ticket_wipe(&t);
 }
 
+void world_join(struct world *w, unsigned i)
+{
+    make_ticket(w, i);
+    world_start(w, i);
+}
+
 static void run_start(void *user, struct event *e)
 {
-    struct world *w = user;
-    make_ticket(w, e->node);
-    world_start(w, e->node);
+    world_join(user, e->node);
 }
 
 void world_make_mesh(struct world *w, uint64_t gap_us)
