@@ -24,9 +24,9 @@ extern struct plain_test *plain_tests;
     static void test_##suite_##_##name_(void);                                                     \
     __attribute__((constructor)) static void reg_##suite_##_##name_(void)                          \
     {                                                                                              \
-        static struct plain_test t = {#suite_, #name_, test_##suite_##_##name_, NULL};             \
-        t.next = plain_tests;                                                                      \
-        plain_tests = &t;                                                                          \
+        static struct plain_test self_ = {#suite_, #name_, test_##suite_##_##name_, NULL};         \
+        self_.next = plain_tests;                                                                  \
+        plain_tests = &self_;                                                                      \
     }                                                                                              \
     static void test_##suite_##_##name_(void)
 
