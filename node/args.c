@@ -57,9 +57,9 @@ const char *args_nearest(const char *word, const char *const *words, size_t n)
 /* --- values --- */
 
 static const char *const type_names[] = {
-    [ARG_SWITCH] = "switch", [ARG_TEXT] = "text",   [ARG_NUMBER] = "number", [ARG_SIZE] = "size",
-    [ARG_TIME] = "time",     [ARG_RATE] = "rate",   [ARG_EXPR] = "expr",     [ARG_LABEL] = "label",
-    [ARG_ENV] = "env",       [ARG_ADDR] = "addr",   [ARG_NAME] = "name",     [ARG_LAB] = "lab",
+    [ARG_SWITCH] = "switch", [ARG_TEXT] = "text",    [ARG_NUMBER] = "number", [ARG_SIZE] = "size",
+    [ARG_TIME] = "time",     [ARG_RATE] = "rate",    [ARG_EXPR] = "expr",     [ARG_LABEL] = "label",
+    [ARG_ENV] = "env",       [ARG_ADDR] = "addr",    [ARG_NAME] = "name",     [ARG_LAB] = "lab",
     [ARG_RANGE] = "range",   [ARG_CHOICE] = "choice"};
 
 const char *arg_type_name(enum arg_type type)

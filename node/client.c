@@ -39,7 +39,7 @@ static enum ipx_err connect_to(const char *home, int *ret_fd)
 }
 
 enum ipx_err local_open(struct client *c, const char *home, uint16_t protocol, struct mem *mem,
-                         struct out *out)
+                        struct out *out)
 {
     memset(c, 0, sizeof(*c));
     c->fd = -1;
@@ -219,8 +219,8 @@ void local_wait(struct client *c, struct pollfd *extra, size_t n_extra, int time
     int ms = timeout_ms;
     ms = say_ms >= 0 && (ms < 0 || say_ms < ms) ? say_ms : ms;
     ms = mux_ms >= 0 && (ms < 0 || mux_ms < ms) ? mux_ms : ms;
-    fds[0] = (struct pollfd){.fd = c->fd,
-                             .events = (short)(POLLIN | (c->send.len > 0 ? POLLOUT : 0))};
+    fds[0] =
+        (struct pollfd){.fd = c->fd, .events = (short)(POLLIN | (c->send.len > 0 ? POLLOUT : 0))};
     if (n_extra > 0) {
         memcpy(&fds[1], extra, n_extra * sizeof(*extra));
     }

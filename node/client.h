@@ -23,9 +23,9 @@ struct client {
     struct mux *mux;
     uint32_t stream;
     struct framing framing;
-    struct buf in;   /* bytes of the stream not yet taken */
-    struct buf send; /* bytes for the socket */
-    size_t taken;    /* of `in`, by the message shown last */
+    struct buf in;    /* bytes of the stream not yet taken */
+    struct buf send;  /* bytes for the socket */
+    size_t taken;     /* of `in`, by the message shown last */
     bool is_finished; /* the node sends no more on this stream */
     bool is_lost;
     const char *waits_for; /* "the node", "bio/laptop": named after a second; NULL: say nothing */
@@ -37,7 +37,7 @@ struct client {
 /* Connects to the node of this home and opens a stream of `protocol` (enum node_protocol).
  * Conditions: IPX_UNREACHABLE (no node runs there). Faults: IPX_NO_MEMORY, IPX_IO. */
 IPX_MUST_USE enum ipx_err local_open(struct client *c, const char *home, uint16_t protocol,
-                                      struct mem *mem, struct out *out);
+                                     struct mem *mem, struct out *out);
 void local_close(struct client *c); /* also of one that was never opened, if zeroed and fd -1 */
 /* Queues one message; false if the connection is lost or the message was not taken. */
 IPX_MUST_USE bool local_send(struct client *c, uint8_t type, struct slice body);

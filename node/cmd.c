@@ -7,11 +7,10 @@
 int cmd_fail(struct cmd *c, int exit_code, enum ipx_err err, const char *what, const char *why,
              const char *hint)
 {
-    return out_fail(&c->out, &(struct out_error){.exit_code = exit_code,
-                                                 .name = err_name(err),
-                                                 .what = what,
-                                                 .why = why,
-                                                 .hint = hint});
+    return out_fail(
+        &c->out,
+        &(struct out_error){
+            .exit_code = exit_code, .name = err_name(err), .what = what, .why = why, .hint = hint});
 }
 
 int cmd_usage(struct cmd *c, const char *what, const char *hint)

@@ -62,6 +62,7 @@ int items_find(struct cmd *c, size_t *ret_n_argv, struct items *ret);
 /* Sends them all. 0, or the exit code. */
 int items_send(struct going *g, const struct items *items);
 
+/* cmd_exec.c */
 /* Tells an ERROR of the owner; returns its exit code. */
 int exec_fail(struct cmd *c, struct slice body);
 /* A job's state for people: "3 running - 5 waiting". */

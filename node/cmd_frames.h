@@ -13,12 +13,12 @@
 struct frames {
     struct client *client;
     enum source_framing framing;
-    uint32_t size;     /* of SIZE */
-    struct buf bytes;  /* read, not yet sent */
+    uint32_t size;    /* of SIZE */
+    struct buf bytes; /* read, not yet sent */
     struct source_credit credit, used;
     uint64_t seq;
-    bool is_end;       /* nothing more comes: what is left of a line is one */
-    bool is_too_long;  /* a frame over SOURCE_FRAME_MAX came: the source cannot go on */
+    bool is_end;         /* nothing more comes: what is left of a line is one */
+    bool is_too_long;    /* a frame over SOURCE_FRAME_MAX came: the source cannot go on */
     uint8_t *raw, *body; /* EXEC_BODY_MAX each */
 };
 

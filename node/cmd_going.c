@@ -12,44 +12,6 @@
 #define HINT_AFTER_US (10 * US_PER_S)
 #define SIGNALS_MAX 3 /* the third Ctrl-C gives up on the owner */
 
-int exec_fail(struct cmd *c, struct slice body)
-{
-    struct exec_error e;
-    char what[512], why[512], hint[512];
-    if (exec_error_decode(body, &e) != IPX_OK) {
-        return cmd_lost(c, OUT_IPX_FAILED);
-    }
-    out_clean(e.what, what, sizeof(what));
-    out_clean(e.why, why, sizeof(why));
-    out_clean(e.hint, hint, sizeof(hint));
-    return cmd_fail(c, e.exit_code == 0 ? OUT_IPX_FAILED : e.exit_code, e.err, what, why, hint);
-}
-
-const char *exec_waiting_text(enum exec_waiting why)
-{
-    static const char *const texts[] = {[EXEC_WAITING_NOT] = "",
-                                        [EXEC_WAITING_PROBING] = "places are being asked",
-                                        [EXEC_WAITING_FULL] = "all places that match are full",
-                                        [EXEC_WAITING_NO_MATCH] = "no node matches",
-                                        [EXEC_WAITING_POLICY] = "all that match refuse by policy",
-                                        [EXEC_WAITING_LIMIT] = "--limit is reached",
-                                        [EXEC_WAITING_PLACE] = "a place is silent",
-                                        [EXEC_WAITING_LINK] = "a link is being opened"};
-    return why < ARRAY_LEN(texts) ? texts[why] : "";
-}
-
-void exec_counts(const struct exec_progress *p, char *out, size_t size)
-{
-    size_t len = (size_t)snprintf(out, size, "%u done - %u running - %u waiting - %u failed",
-                                  p->n_done, p->n_running, p->n_waiting, p->n_failed);
-    if (p->n_cancelled > 0 && len < size) {
-        len += (size_t)snprintf(out + len, size - len, " - %u cancelled", p->n_cancelled);
-    }
-    if (p->n_moved > 0 && len < size) {
-        len += (size_t)snprintf(out + len, size - len, " - %u moved", p->n_moved);
-    }
-}
-
 /* --- begin and end --- */
 
 int going_begin(struct going *g, struct cmd *c)
@@ -194,8 +156,7 @@ static void task_json(struct going *g, const struct exec_task_row *r)
     json_object_set_new(object, "input", out_json_text(r->item));
     json_object_set_new(object, "node", json_string(node));
     json_object_set_new(object, "lab", json_string(lab));
-    json_object_set_new(object, "exit",
-                        json_integer(exec_end_code(r->end, r->code, r->signal)));
+    json_object_set_new(object, "exit", json_integer(exec_end_code(r->end, r->code, r->signal)));
     json_object_set_new(object, "end", json_string(exec_end_name(r->end)));
     json_object_set_new(object, "attempt", json_integer(r->attempt));
     json_object_set_new(object, "wall_ms", json_real((double)r->wall_us / 1000));
@@ -455,8 +416,9 @@ static int say_waiting(struct going *g)
         g->is_hinted = true;
         out_note(&g->c->out, "ask: %s why %s", g->c->out.program, g->short_id);
     }
-    return g->is_hinted ? -1 : (int)IPX_MIN((g->began_us + HINT_AFTER_US - now) / US_PER_MS + 1,
-                                            (uint64_t)10000);
+    return g->is_hinted
+               ? -1
+               : (int)IPX_MIN((g->began_us + HINT_AFTER_US - now) / US_PER_MS + 1, (uint64_t)10000);
 }
 
 /* One turn of sleeping. False: the connection is lost, or given up. */
@@ -476,8 +438,8 @@ static bool turn(struct going *g)
 int going_run(struct going *g)
 {
     static const struct out_column columns[] = {
-        {"node", "NODE", OUT_PLAIN}, {"lab", "LAB", OUT_PLAIN},     {"match", "MATCH", OUT_PLAIN},
-        {"free", "FREE", OUT_PLAIN}, {"wait_ms", "WAIT", OUT_MS},   {"rtt_ms", "RTT", OUT_MS}};
+        {"node", "NODE", OUT_PLAIN}, {"lab", "LAB", OUT_PLAIN},   {"match", "MATCH", OUT_PLAIN},
+        {"free", "FREE", OUT_PLAIN}, {"wait_ms", "WAIT", OUT_MS}, {"rtt_ms", "RTT", OUT_MS}};
     bool is_ok = true;
     out_table_init(&g->places, &g->c->out, &g->c->mem, columns, ARRAY_LEN(columns));
     while (is_ok && !g->is_over) {

@@ -36,8 +36,8 @@ static json_t *command_json(const struct arg_command *a)
     json_object_set_new(object, "group", json_string(a->group));
     json_object_set_new(object, "words", json_string(a->words));
     json_object_set_new(object, "min", json_integer(a->n_min));
-    json_object_set_new(object, "max", a->n_max == ARGS_MANY ? json_null()
-                                                             : json_integer(a->n_max));
+    json_object_set_new(object, "max",
+                        a->n_max == ARGS_MANY ? json_null() : json_integer(a->n_max));
     json_object_set_new(object, "needs_node", json_boolean(a->needs_node));
     json_object_set_new(object, "help", json_string(a->help));
     json_object_set_new(object, "flags", flags_json(a->flags));

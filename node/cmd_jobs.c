@@ -132,15 +132,14 @@ static void job_table_row(struct asking *a, const struct exec_job_row *r)
     char id[EXEC_JOB_TEXT_SIZE], counts[160];
     job_id_text(&r->id, id);
     exec_counts(&r->progress, counts, sizeof(counts));
-    struct out_row row = {
-        .n = 7,
-        .fields = {text_field("job", slice_of(id, r->short_len)),
-                   text_field("state", slice_text(exec_job_state_name(r->state))),
-                   text_field("user", r->user),
-                   uint_field("tasks", r->count),
-                   {.key = slice_text("age"), .type = OUT_DOUBLE, .d = age_of(r)},
-                   text_field("progress", slice_text(counts)),
-                   text_field("command", r->command)}};
+    struct out_row row = {.n = 7,
+                          .fields = {text_field("job", slice_of(id, r->short_len)),
+                                     text_field("state", slice_text(exec_job_state_name(r->state))),
+                                     text_field("user", r->user),
+                                     uint_field("tasks", r->count),
+                                     {.key = slice_text("age"), .type = OUT_DOUBLE, .d = age_of(r)},
+                                     text_field("progress", slice_text(counts)),
+                                     text_field("command", r->command)}};
     out_table_add(&a->tasks, &row);
 }
 
@@ -161,9 +160,10 @@ static bool on_ps(struct asking *a, uint8_t type, struct slice body)
 int cmd_ps(struct cmd *c)
 {
     static const struct out_column columns[] = {
-        {"job", "JOB", OUT_PLAIN},     {"state", "STATE", OUT_PLAIN}, {"user", "USER", OUT_PLAIN},
-        {"tasks", "TASKS", OUT_PLAIN}, {"age", "AGE", OUT_SECONDS},
-        {"progress", "PROGRESS", OUT_PLAIN}, {"command", "COMMAND", OUT_PLAIN}};
+        {"job", "JOB", OUT_PLAIN},        {"state", "STATE", OUT_PLAIN},
+        {"user", "USER", OUT_PLAIN},      {"tasks", "TASKS", OUT_PLAIN},
+        {"age", "AGE", OUT_SECONDS},      {"progress", "PROGRESS", OUT_PLAIN},
+        {"command", "COMMAND", OUT_PLAIN}};
     struct asking a = {.c = c};
     struct exec_ask m = {.all = args_has(&c->args, FLAG_ALL)};
     out_table_init(&a.tasks, &c->out, &c->mem, columns, ARRAY_LEN(columns));
@@ -202,18 +202,17 @@ static void show_task(struct asking *a, const struct exec_task_row *r)
 {
     struct out_row row = {
         .n = 10,
-        .fields = {uint_field("task", r->task),
-                   text_field("state", slice_text(exec_task_state_name(r->state))),
-                   text_field("end", slice_text(exec_end_name(r->end))),
-                   uint_field("exit", exec_end_code(r->end, r->code, r->signal)),
-                   uint_field("attempt", r->attempt),
-                   text_field("node", r->node),
-                   text_field("lab", r->lab),
-                   {.key = slice_text("wall_ms"),
-                    .type = OUT_DOUBLE,
-                    .d = (double)r->wall_us / 1000},
-                   uint_field("out_bytes", r->out_len),
-                   text_field("item", r->item)}};
+        .fields = {
+            uint_field("task", r->task),
+            text_field("state", slice_text(exec_task_state_name(r->state))),
+            text_field("end", slice_text(exec_end_name(r->end))),
+            uint_field("exit", exec_end_code(r->end, r->code, r->signal)),
+            uint_field("attempt", r->attempt),
+            text_field("node", r->node),
+            text_field("lab", r->lab),
+            {.key = slice_text("wall_ms"), .type = OUT_DOUBLE, .d = (double)r->wall_us / 1000},
+            uint_field("out_bytes", r->out_len),
+            text_field("item", r->item)}};
     out_table_add(&a->tasks, &row);
 }
 
@@ -243,9 +242,10 @@ static bool on_show(struct asking *a, uint8_t type, struct slice body)
 int cmd_show(struct cmd *c)
 {
     static const struct out_column columns[] = {
-        {"task", "TASK", OUT_PLAIN}, {"state", "STATE", OUT_PLAIN},     {"end", "END", OUT_PLAIN},
-        {"exit", "EXIT", OUT_PLAIN}, {"attempt", "ATTEMPT", OUT_PLAIN}, {"node", "NODE", OUT_PLAIN},
-        {"lab", "LAB", OUT_PLAIN},   {"wall_ms", "WALL", OUT_MS},
+        {"task", "TASK", OUT_PLAIN},        {"state", "STATE", OUT_PLAIN},
+        {"end", "END", OUT_PLAIN},          {"exit", "EXIT", OUT_PLAIN},
+        {"attempt", "ATTEMPT", OUT_PLAIN},  {"node", "NODE", OUT_PLAIN},
+        {"lab", "LAB", OUT_PLAIN},          {"wall_ms", "WALL", OUT_MS},
         {"out_bytes", "OUTPUT", OUT_PLAIN}, {"item", "ITEM", OUT_PLAIN}};
     struct asking a = {.c = c};
     struct exec_ask m = {.all = true};

@@ -88,7 +88,7 @@ static int get_text(struct joining *j)
 
 static int fail_parse(struct cmd *c, enum ipx_err err)
 {
-    const char *why = err == IPX_CHECKSUM ? "it was mistyped, cut or altered"
+    const char *why = err == IPX_CHECKSUM    ? "it was mistyped, cut or altered"
                       : err == IPX_MALFORMED ? "this text is none"
                                              : "it was altered";
     return cmd_fail(c, OUT_FAILED, err, "the ticket is not valid", why,
@@ -208,12 +208,12 @@ static int start(struct joining *j)
     interrupted = j;
     signal(SIGINT, undo_and_die);
     signal(SIGTERM, undo_and_die);
-    int code = cmd_request(
-        c, &(struct cmd_request){.command = CONTROL_WAIT_JOIN,
-                                 .waits_for = "a member named in the ticket",
-                                 .hint = "Is one of them up, and UDP allowed between?",
-                                 .each = show_joined,
-                                 .user = j});
+    int code =
+        cmd_request(c, &(struct cmd_request){.command = CONTROL_WAIT_JOIN,
+                                             .waits_for = "a member named in the ticket",
+                                             .hint = "Is one of them up, and UDP allowed between?",
+                                             .each = show_joined,
+                                             .user = j});
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
     if (code != 0) {

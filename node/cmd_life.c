@@ -167,8 +167,8 @@ int life_labels(struct cmd *c, char *out, size_t size)
         struct slice name = slice_of(one, (size_t)(eq - one));
         char what[160];
         if (label_name_is_reserved(name) || label_name_is_evaluator(name)) {
-            snprintf(what, sizeof(what), "label \"%.*s\" is set by the node itself",
-                     (int)name.len, one);
+            snprintf(what, sizeof(what), "label \"%.*s\" is set by the node itself", (int)name.len,
+                     one);
             return cmd_usage(c, what, "Choose another name");
         }
         if (strchr(one, '\n') != NULL || len + strlen(one) + 2 > size) {

@@ -122,8 +122,7 @@ int cmd_match(struct cmd *c)
     struct query_error error = {0, "too long"};
     const char *file = args_text(&c->args, FLAG_ADS);
     char why[160];
-    enum ipx_err err =
-        query_compile(slice_text(c->args.words[0]), &c->mem, &m.query, &error);
+    enum ipx_err err = query_compile(slice_text(c->args.words[0]), &c->mem, &m.query, &error);
     if (err != IPX_OK) {
         snprintf(why, sizeof(why), "at character %u: %s", error.position + 1, error.message);
         return cmd_fail(c, OUT_USAGE, err, "the expression is not valid", why, NULL);

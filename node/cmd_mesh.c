@@ -34,11 +34,13 @@ static void show_status(void *user, const struct out_row *r)
     out_duration(out_row_double(r, "uptime_s"), up, sizeof(up));
     printf("node     %s/%s (%s)  %s, up %s\n", lab, name, id, state, up);
     printf("mesh     %.8s: %llu nodes, %llu labs, %llu sources\n", mesh,
-           (unsigned long long)out_row_u64(r, "members"), (unsigned long long)out_row_u64(r, "labs"),
+           (unsigned long long)out_row_u64(r, "members"),
+           (unsigned long long)out_row_u64(r, "labs"),
            (unsigned long long)out_row_u64(r, "sources"));
     printf("tasks    %llu running, %llu of %llu slots free, %llu jobs of this node\n",
-           (unsigned long long)out_row_u64(r, "running"), (unsigned long long)out_row_u64(r, "free"),
-           (unsigned long long)out_row_u64(r, "slots"), (unsigned long long)out_row_u64(r, "jobs"));
+           (unsigned long long)out_row_u64(r, "running"),
+           (unsigned long long)out_row_u64(r, "free"), (unsigned long long)out_row_u64(r, "slots"),
+           (unsigned long long)out_row_u64(r, "jobs"));
     printf("listen   %s\nhome     %s\n", listen, c->home);
     printf("accept   %s   (%s policy set 'accept=EXPR')\n", accept, c->out.program);
 }
@@ -111,11 +113,10 @@ int cmd_nodes(struct cmd *c)
     if (sort != NULL) {
         t.sort = strcmp(sort, "rtt") == 0 ? "rtt_ms" : strcmp(sort, "age") == 0 ? "age_s" : sort;
     }
-    int code = cmd_request(c, &(struct cmd_request){.command = CONTROL_NODES,
-                                                    .args = {where},
-                                                    .n_args = 1,
-                                                    .each = add_row,
-                                                    .user = &t});
+    int code = cmd_request(
+        c,
+        &(struct cmd_request){
+            .command = CONTROL_NODES, .args = {where}, .n_args = 1, .each = add_row, .user = &t});
     out_table_end(&t);
     mem_free(&c->mem, where);
     return code;
@@ -124,8 +125,9 @@ int cmd_nodes(struct cmd *c)
 int cmd_peers(struct cmd *c)
 {
     static const struct out_column columns[] = {
-        {"name", "NAME", OUT_PLAIN}, {"node", "ID", OUT_PLAIN},     {"state", "STATE", OUT_PLAIN},
-        {"path", "PATH", OUT_PLAIN}, {"addr", "ADDR", OUT_PLAIN},   {"rtt_ms", "RTT", OUT_MS},
+        {"name", "NAME", OUT_PLAIN},       {"node", "ID", OUT_PLAIN},
+        {"state", "STATE", OUT_PLAIN},     {"path", "PATH", OUT_PLAIN},
+        {"addr", "ADDR", OUT_PLAIN},       {"rtt_ms", "RTT", OUT_MS},
         {"session", "SESSION", OUT_PLAIN}, {"link", "LINK", OUT_PLAIN}};
     return request_table(c, &(struct cmd_request){.command = CONTROL_PEERS}, columns,
                          ARRAY_LEN(columns));
@@ -134,8 +136,8 @@ int cmd_peers(struct cmd *c)
 int cmd_sources(struct cmd *c)
 {
     static const struct out_column columns[] = {
-        {"name", "NAME", OUT_PLAIN}, {"lab", "LAB", OUT_PLAIN},     {"node", "NODE", OUT_PLAIN},
-        {"kind", "KIND", OUT_PLAIN}, {"rate", "RATE", OUT_PLAIN},   {"size", "SIZE", OUT_PLAIN},
+        {"name", "NAME", OUT_PLAIN},   {"lab", "LAB", OUT_PLAIN},      {"node", "NODE", OUT_PLAIN},
+        {"kind", "KIND", OUT_PLAIN},   {"rate", "RATE", OUT_PLAIN},    {"size", "SIZE", OUT_PLAIN},
         {"replay", "RING", OUT_PLAIN}, {"schema", "SCHEMA", OUT_PLAIN}};
     char *where = cmd_where(c);
     if (where == NULL) {
@@ -192,8 +194,9 @@ static int label_change(struct cmd *c, bool is_set)
                             : label_name_is_valid(slice_text(word));
         if (!is_ok) {
             snprintf(what, sizeof(what), "\"%.64s\" is no label", word);
-            return cmd_usage(c, what, is_set ? "Example: ipx-node label set site.power=solar"
-                                             : "Example: ipx-node label unset site.power");
+            return cmd_usage(c, what,
+                             is_set ? "Example: ipx-node label set site.power=solar"
+                                    : "Example: ipx-node label unset site.power");
         }
         request.args[request.n_args++] = word;
     }
@@ -320,16 +323,16 @@ int cmd_invite(struct cmd *c)
     struct invite v = {.c = c, .file = args_text(&c->args, FLAG_OUTPUT)};
     snprintf(expires, sizeof(expires), "%.0f",
              args_number(&c->args, FLAG_EXPIRES, 24 * 3600.0) * 1000);
-    int code = cmd_request(
-        c, &(struct cmd_request){.command = CONTROL_INVITE,
-                                 .args = {args_text(&c->args, FLAG_ROLE), expires,
-                                          args_text(&c->args, FLAG_LAB)},
-                                 .n_args = 3,
-                                 .each = show_invite,
-                                 .user = &v});
+    int code =
+        cmd_request(c, &(struct cmd_request){.command = CONTROL_INVITE,
+                                             .args = {args_text(&c->args, FLAG_ROLE), expires,
+                                                      args_text(&c->args, FLAG_LAB)},
+                                             .n_args = 3,
+                                             .each = show_invite,
+                                             .user = &v});
     if (code == 0 && !v.is_written) {
-        return cmd_fail(c, OUT_FAILED, IPX_IO, "the ticket could not be written",
-                        strerror(errno), NULL);
+        return cmd_fail(c, OUT_FAILED, IPX_IO, "the ticket could not be written", strerror(errno),
+                        NULL);
     }
     return code;
 }

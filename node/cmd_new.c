@@ -84,10 +84,9 @@ static int make_root_file(struct making *m)
     enum ipx_err err = keys_file_put_sealed(&w, m->root_seed, &seal);
     crypt_wipe(phrase, sizeof(phrase));
     m->root_file_len = w.len;
-    return err == IPX_OK
-               ? 0
-               : cmd_fail(c, OUT_FAILED, err, "the root key cannot be sealed", err_text(err),
-                          "It takes 256 MiB of memory for a second");
+    return err == IPX_OK ? 0
+                         : cmd_fail(c, OUT_FAILED, err, "the root key cannot be sealed",
+                                    err_text(err), "It takes 256 MiB of memory for a second");
 }
 
 static int make_keys(struct making *m)
@@ -106,9 +105,9 @@ static int make_keys(struct making *m)
     os_entropy(&plan.issuer_serial, sizeof(plan.issuer_serial));
     os_entropy(&plan.node_serial, sizeof(plan.node_serial));
     enum ipx_err err = keys_new_mesh(&plan, &m->made);
-    return err == IPX_OK ? 0
-                         : cmd_fail(m->c, OUT_FAILED, err, "the mesh cannot be made",
-                                    err_text(err), NULL);
+    return err == IPX_OK
+               ? 0
+               : cmd_fail(m->c, OUT_FAILED, err, "the mesh cannot be made", err_text(err), NULL);
 }
 
 static int write_home(struct making *m)
@@ -194,8 +193,9 @@ static int start(struct making *m)
 static int check_names(const struct making *m)
 {
     if (!cert_name_is_valid(slice_text(m->name))) {
-        return cmd_usage(m->c, "a mesh's name is a-z 0-9 and -, begins with a letter, at most 24 "
-                               "characters",
+        return cmd_usage(m->c,
+                         "a mesh's name is a-z 0-9 and -, begins with a letter, at most 24 "
+                         "characters",
                          "Example: ipx-node new sky");
     }
     if (!cert_lab_is_valid(slice_text(m->lab))) {

@@ -283,8 +283,7 @@ static bool on_message(struct publishing *p, uint8_t type, struct slice body)
         if (source_credit_decode(body, &p->frames.credit) != IPX_OK) {
             return false;
         }
-        return p->watch_fd >= 0 ? frames_send(&p->frames) && read_file(p)
-                                : frames_send(&p->frames);
+        return p->watch_fd >= 0 ? frames_send(&p->frames) && read_file(p) : frames_send(&p->frames);
     }
     if (type == SOURCE_MSG_ERROR) {
         p->exit_code = exec_fail(p->c, body);
@@ -340,8 +339,8 @@ static int talk(struct publishing *p)
             return cmd_fail(p->c, OUT_FAILED, IPX_LIMIT, "a frame is longer than 192 KiB", NULL,
                             "Cut it smaller: --frame SIZE");
         }
-        bool is_done = p->frames.is_end && frames_is_empty(&p->frames) &&
-                       local_backlog(&p->client) == 0;
+        bool is_done =
+            p->frames.is_end && frames_is_empty(&p->frames) && local_backlog(&p->client) == 0;
         p->is_over = p->is_over || is_done;
         if (is_ok && !p->is_over) {
             is_ok = turn(p);
@@ -359,9 +358,9 @@ static int take_signals(struct publishing *p)
     sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
     p->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return p->signal_fd >= 0 ? 0
-                             : cmd_fail(p->c, OUT_FAILED, IPX_IO, "cannot start",
-                                        strerror(errno), NULL);
+    return p->signal_fd >= 0
+               ? 0
+               : cmd_fail(p->c, OUT_FAILED, IPX_IO, "cannot start", strerror(errno), NULL);
 }
 
 static int run_publish(struct publishing *p, const struct source_publish *m)
@@ -397,12 +396,12 @@ int cmd_publish(struct cmd *c)
                             .watch_fd = -1,
                             .backoff_us = BACKOFF_MIN_US / 2,
                             .keeper = {.fd = -1}};
-    struct source_publish m = {
-        .name = slice_text(p.name),
-        .kind = text_flag(c, FLAG_KIND),
-        .schema = text_flag(c, FLAG_SCHEMA),
-        .topic = text_flag(c, FLAG_TOPIC),
-        .rate_milli = (uint64_t)(args_number(&c->args, FLAG_RATE, 0) * 1000)};
+    struct source_publish m = {.name = slice_text(p.name),
+                               .kind = text_flag(c, FLAG_KIND),
+                               .schema = text_flag(c, FLAG_SCHEMA),
+                               .topic = text_flag(c, FLAG_TOPIC),
+                               .rate_milli =
+                                   (uint64_t)(args_number(&c->args, FLAG_RATE, 0) * 1000)};
     if (p.argv != NULL && p.file != NULL) {
         return cmd_usage(c, "publish reads a command or a --file, not both", NULL);
     }

@@ -100,8 +100,10 @@ static uint32_t flags_of(const struct cmd *c, bool is_map, const struct items *i
     static const struct {
         enum flag_id id;
         uint32_t bit;
-    } pairs[] = {{FLAG_NO_WAIT, EXEC_SUBMIT_NO_WAIT},       {FLAG_DETACH, EXEC_SUBMIT_DETACH},
-                 {FLAG_KEEP_ORDER, EXEC_SUBMIT_KEEP_ORDER}, {FLAG_PURE, EXEC_SUBMIT_PURE},
+    } pairs[] = {{FLAG_NO_WAIT, EXEC_SUBMIT_NO_WAIT},
+                 {FLAG_DETACH, EXEC_SUBMIT_DETACH},
+                 {FLAG_KEEP_ORDER, EXEC_SUBMIT_KEEP_ORDER},
+                 {FLAG_PURE, EXEC_SUBMIT_PURE},
                  {FLAG_DRY_RUN, EXEC_SUBMIT_DRY_RUN}};
     uint32_t flags = 0;
     for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
@@ -147,19 +149,19 @@ static int submit(struct going *g, size_t n_argv, const struct items *items)
     struct submitting s = {.c = c, .cap = EXEC_ARGV_BYTES_MAX + EXEC_ENV_BYTES_MAX + 65536};
     s.lists = mem_alloc(&c->mem, s.cap);
     s.w = writer_of(s.lists, s.lists != NULL ? s.cap : 0);
-    s.m = (struct exec_submit){
-        .mode = g->is_map ? EXEC_MODE_MAP : EXEC_MODE_RUN,
-        .flags = flags_of(c, g->is_map, items),
-        .prefer = text_flag(c, FLAG_PREFER),
-        .on = text_flag(c, FLAG_ON),
-        .stream = text_flag(c, FLAG_STREAM),
-        .range = items->range != NULL ? slice_text(items->range) : SLICE_EMPTY,
-        .needs = {.cpu = (uint32_t)args_number(&c->args, FLAG_CPU, 1),
-                  .mem = (uint64_t)args_number(&c->args, FLAG_MEM, 0),
-                  .time_us = time_flag(c, FLAG_TIME)},
-        .retry = (uint32_t)args_number(&c->args, FLAG_RETRY, 0),
-        .limit = (uint32_t)args_number(&c->args, FLAG_LIMIT, 0),
-        .wait_max_us = time_flag(c, FLAG_WAIT_MAX)};
+    s.m =
+        (struct exec_submit){.mode = g->is_map ? EXEC_MODE_MAP : EXEC_MODE_RUN,
+                             .flags = flags_of(c, g->is_map, items),
+                             .prefer = text_flag(c, FLAG_PREFER),
+                             .on = text_flag(c, FLAG_ON),
+                             .stream = text_flag(c, FLAG_STREAM),
+                             .range = items->range != NULL ? slice_text(items->range) : SLICE_EMPTY,
+                             .needs = {.cpu = (uint32_t)args_number(&c->args, FLAG_CPU, 1),
+                                       .mem = (uint64_t)args_number(&c->args, FLAG_MEM, 0),
+                                       .time_us = time_flag(c, FLAG_TIME)},
+                             .retry = (uint32_t)args_number(&c->args, FLAG_RETRY, 0),
+                             .limit = (uint32_t)args_number(&c->args, FLAG_LIMIT, 0),
+                             .wait_max_us = time_flag(c, FLAG_WAIT_MAX)};
     s.m.argv = put_words(&s, c->args.words, n_argv);
     s.m.env = put_env(&s);
     s.m.where = put_where(&s);

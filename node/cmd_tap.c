@@ -88,8 +88,7 @@ static bool read_policy(struct source_tap *m, const char *text)
         m->policy = SOURCE_POLICY_BLOCK;
     } else if (strcmp(text, "drop-old") == 0) {
         m->policy = SOURCE_POLICY_DROP_OLD;
-    } else if (strncmp(text, "sample:", 7) == 0 && read_u64(text + 7, &n) && n >= 1 &&
-               n <= 1000) {
+    } else if (strncmp(text, "sample:", 7) == 0 && read_u64(text + 7, &n) && n >= 1 && n <= 1000) {
         m->policy = SOURCE_POLICY_SAMPLE;
         m->sample = (uint32_t)n;
     } else {

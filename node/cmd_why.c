@@ -103,13 +103,12 @@ static void show_sum(struct asked *a, const struct exec_why_sum *s)
         out_duration((double)s->waiting_us / 1e6, span, sizeof(span));
         printf("waiting %s: %s\n", span, exec_waiting_text(s->progress.why));
     }
-    printf("in all: %u of %u nodes match, %u do not, %u unknown", s->n_true, s->n_nodes,
-           s->n_false, s->n_unknown);
+    printf("in all: %u of %u nodes match, %u do not, %u unknown", s->n_true, s->n_nodes, s->n_false,
+           s->n_unknown);
     printf(s->n_no_offer > 0 ? "; %u offer nothing\n" : "\n", s->n_no_offer);
     for (unsigned i = EXEC_REFUSAL_FULL; i <= EXEC_REFUSAL_STALE; i++) {
         if (s->n_refused[i] > 0) {
-            printf("  %u refused: %s\n", s->n_refused[i],
-                   exec_refusal_name((enum exec_refusal)i));
+            printf("  %u refused: %s\n", s->n_refused[i], exec_refusal_name((enum exec_refusal)i));
         }
     }
 }

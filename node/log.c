@@ -61,8 +61,8 @@ void log_line(const char *level, const char *event, const char *format, ...)
     char text[1024];
     va_list args;
     size_t len = put_time(text, sizeof(text));
-    len += (size_t)snprintf(text + len, sizeof(text) - len, " level=%s event=\"%s\" ", level,
-                            event);
+    len +=
+        (size_t)snprintf(text + len, sizeof(text) - len, " level=%s event=\"%s\" ", level, event);
     va_start(args, format);
     int n = vsnprintf(text + len, sizeof(text) - len - 1, format, args);
     va_end(args);
@@ -90,6 +90,7 @@ void log_trace(void *user, const struct trace_record *r)
     if (r->peer != NULL) {
         node_id_short(r->peer, peer);
     }
-    log_line(r->module == TRACE_NODE ? "info" : "debug", r->event, "module=%s peer=%s a=%llu b=%llu",
-             module_names[r->module], peer, (unsigned long long)r->a, (unsigned long long)r->b);
+    log_line(r->module == TRACE_NODE ? "info" : "debug", r->event,
+             "module=%s peer=%s a=%llu b=%llu", module_names[r->module], peer,
+             (unsigned long long)r->a, (unsigned long long)r->b);
 }

@@ -52,8 +52,8 @@ struct home_seed {
     const char *name;
     uint8_t gates[NODE_GATES_MAX][32];
     size_t n_gates;
-    struct slice ticket;      /* join */
-    struct slice chain;       /* new */
+    struct slice ticket; /* join */
+    struct slice chain;  /* new */
     bool has_issuer;
     uint8_t issuer_seed[32];
     struct slice issuer_cert;

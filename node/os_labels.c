@@ -61,20 +61,17 @@ static void add_text(struct ad_builder *b, const char *name, const char *text)
     }
 }
 
-static void add_number(struct ad_builder *b, const char *name, double number,
-                       struct label_dim dim)
+static void add_number(struct ad_builder *b, const char *name, double number, struct label_dim dim)
 {
     if (number > 0) {
-        add(b, name,
-            &(struct label_value){.type = LABEL_NUMBER, .number = number, .dim = dim});
+        add(b, name, &(struct label_value){.type = LABEL_NUMBER, .number = number, .dim = dim});
     }
 }
 
 static void add_set(struct ad_builder *b, const char *name, const struct os_set *set)
 {
     if (set->n > 0) {
-        add(b, name,
-            &(struct label_value){.type = LABEL_SET, .set = set->items, .n_set = set->n});
+        add(b, name, &(struct label_value){.type = LABEL_SET, .set = set->items, .n_set = set->n});
     }
 }
 

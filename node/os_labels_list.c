@@ -13,26 +13,25 @@
 
 /* What people ask for; at most LABEL_SET_MAX. */
 static const char *const tools[] = {
-    "awk",     "bash",       "bc",         "cargo",      "clang",      "cmake",   "conda",
-    "convert", "curl",       "docker",     "ffmpeg",     "gcc",        "gdb",     "gfortran",
-    "git",     "gnuplot",    "go",         "gzip",       "java",       "jq",      "julia",
-    "latex",   "make",       "mamba",      "matlab",     "mpirun",     "ninja",   "node",
-    "nvcc",    "nvidia-smi", "octave",     "openssl",    "pandoc",     "perf",    "perl",
-    "pip3",    "podman",     "psql",       "python3",    "python3.9",  "python3.10",
-    "python3.11", "python3.12", "python3.13", "R",       "rocm-smi",   "rsync",   "ruby",
-    "rustc",   "sbatch",     "singularity", "apptainer", "sqlite3",    "srun",    "ssh",
-    "tar",     "valgrind",   "wget",       "xz",         "zstd",       "uv",      "bzip2"};
+    "awk",        "bash",        "bc",        "cargo",    "clang",     "cmake",      "conda",
+    "convert",    "curl",        "docker",    "ffmpeg",   "gcc",       "gdb",        "gfortran",
+    "git",        "gnuplot",     "go",        "gzip",     "java",      "jq",         "julia",
+    "latex",      "make",        "mamba",     "matlab",   "mpirun",    "ninja",      "node",
+    "nvcc",       "nvidia-smi",  "octave",    "openssl",  "pandoc",    "perf",       "perl",
+    "pip3",       "podman",      "psql",      "python3",  "python3.9", "python3.10", "python3.11",
+    "python3.12", "python3.13",  "R",         "rocm-smi", "rsync",     "ruby",       "rustc",
+    "sbatch",     "singularity", "apptainer", "sqlite3",  "srun",      "ssh",        "tar",
+    "valgrind",   "wget",        "xz",        "zstd",     "uv",        "bzip2"};
 
 static const char *const flags[] = {
-    "sse2",        "sse3",        "ssse3",       "sse4_1",     "sse4_2",     "popcnt",
-    "avx",         "avx2",        "fma",         "f16c",       "bmi1",       "bmi2",
-    "aes",         "pclmulqdq",   "sha_ni",      "vaes",       "gfni",       "rdrand",
-    "rdseed",      "adx",         "avx512f",     "avx512bw",   "avx512cd",   "avx512dq",
-    "avx512vl",    "avx512_vnni", "avx512_bf16", "avx512_fp16", "avx512vbmi", "avx_vnni",
-    "amx_tile",    "amx_int8",    "amx_bf16",    "vmx",        "svm",        "pdpe1gb",
-    "hypervisor",  "asimd",       "asimddp",     "asimdhp",    "atomics",    "crc32",
-    "fphp",        "sve",         "sve2",        "sha1",       "sha2",       "sha3",
-    "sha512",      "bf16",        "i8mm",        "pmull"};
+    "sse2",       "sse3",       "ssse3",    "sse4_1",   "sse4_2",      "popcnt",      "avx",
+    "avx2",       "fma",        "f16c",     "bmi1",     "bmi2",        "aes",         "pclmulqdq",
+    "sha_ni",     "vaes",       "gfni",     "rdrand",   "rdseed",      "adx",         "avx512f",
+    "avx512bw",   "avx512cd",   "avx512dq", "avx512vl", "avx512_vnni", "avx512_bf16", "avx512_fp16",
+    "avx512vbmi", "avx_vnni",   "amx_tile", "amx_int8", "amx_bf16",    "vmx",         "svm",
+    "pdpe1gb",    "hypervisor", "asimd",    "asimddp",  "asimdhp",     "atomics",     "crc32",
+    "fphp",       "sve",        "sve2",     "sha1",     "sha2",        "sha3",        "sha512",
+    "bf16",       "i8mm",       "pmull"};
 
 static bool is_in(int folder, const char *name)
 {
@@ -143,9 +142,7 @@ static double gpu_memory(const struct gpu *g)
 static void add_gpu(struct ad_builder *b, const struct gpu *g, unsigned index)
 {
     char name[128];
-    const char *vendor = g->vendor == 0x10de   ? "nvidia"
-                         : g->vendor == 0x1002 ? "amd"
-                                               : "intel";
+    const char *vendor = g->vendor == 0x10de ? "nvidia" : g->vendor == 0x1002 ? "amd" : "intel";
     double mem = gpu_memory(g);
     if (ad_builder_resource(b, slice_text("gpu")) != IPX_OK) {
         return;
@@ -158,8 +155,7 @@ static void add_gpu(struct ad_builder *b, const struct gpu *g, unsigned index)
     field_text(b, "name", name);
     field_text(b, "vendor", vendor);
     if (mem > 0) {
-        field(b, "mem",
-              &(struct label_value){.type = LABEL_NUMBER, .number = mem, .dim = {1, 0}});
+        field(b, "mem", &(struct label_value){.type = LABEL_NUMBER, .number = mem, .dim = {1, 0}});
     }
 }
 
@@ -190,8 +186,7 @@ void os_gpus(struct ad_builder *b)
     int n = scandir("/sys/bus/pci/devices", &entries, NULL, alphasort);
     for (int i = 0; i < n; i++) {
         struct gpu g;
-        if (entries[i]->d_name[0] != '.' && n_gpus < GPUS_MAX &&
-            read_gpu(entries[i]->d_name, &g)) {
+        if (entries[i]->d_name[0] != '.' && n_gpus < GPUS_MAX && read_gpu(entries[i]->d_name, &g)) {
             add_gpu(b, &g, n_gpus++);
         }
         free(entries[i]);
@@ -211,8 +206,7 @@ double os_net_rate(void)
     while (d != NULL && (e = readdir(d)) != NULL) {
         char path[400], text[32];
         snprintf(path, sizeof(path), "/sys/class/net/%.200s/operstate", e->d_name);
-        if (e->d_name[0] == '.' || !os_text(path, text, sizeof(text)) ||
-            strcmp(text, "up") != 0) {
+        if (e->d_name[0] == '.' || !os_text(path, text, sizeof(text)) || strcmp(text, "up") != 0) {
             continue;
         }
         snprintf(path, sizeof(path), "/sys/class/net/%.200s/speed", e->d_name);

@@ -26,8 +26,8 @@ void out_set_color(struct out *o, const char *when)
 {
     const char *term = getenv("TERM");
     const char *no_color = getenv("NO_COLOR");
-    bool is_plain = term == NULL || strcmp(term, "dumb") == 0 ||
-                    (no_color != NULL && no_color[0] != '\0');
+    bool is_plain =
+        term == NULL || strcmp(term, "dumb") == 0 || (no_color != NULL && no_color[0] != '\0');
     o->color = o->is_tty_out && !is_plain;
     if (when != NULL && strcmp(when, "always") == 0) {
         o->color = true;

@@ -29,7 +29,7 @@ void out_set_color(struct out *o, const char *when);
 
 struct out_error {
     int exit_code;
-    const char *name; /* of the error, for JSON: "NOT_FOUND" */
+    const char *name;              /* of the error, for JSON: "NOT_FOUND" */
     const char *what, *why, *hint; /* `why` and `hint` may be NULL or "" */
 };
 /* Prints it and returns its exit code. "ipx-node" in a hint becomes the name called by. */

@@ -1,0 +1,400 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The command line against its own argument table: what is wrong is exit 2 with one helpful line,
+what needs a node and has none is exit 4, --json is JSON. usage: test_cli.py BUILD_DIR"""
+import json
+import os
+import shutil
+import subprocess
+
+from cases import case, check, check_equal, check_in, main
+
+# A value that is wrong for each type; types that take anything are not here.
+WRONG = {"number": "many", "size": "8Hz", "time": "5GiB", "rate": "10s", "expr": "cpu.cores >",
+         "label": "Bad Name=1", "env": "1X=2", "addr": "nowhere:x", "name": "Bad_Name",
+         "lab": "Bad_Lab", "range": "1..9", "choice": "none-of-them"}
+RIGHT = {"text": "x", "number": "2", "size": "8MiB", "time": "5s", "rate": "10Hz",
+         "expr": "cpu.cores > 1", "label": "a=1", "env": "A=1", "addr": "127.0.0.1:7433",
+         "name": "some", "lab": "lab", "range": "1-3"}
+# Words that every command takes, beyond those it wants.
+WORDS = {"map": ["echo", ":::", "a"], "match": ["true"], "why": ["abcd"], "label": [],
+         "policy": [], "join": ["-"], "publish": ["src", "true"]}
+ONLY_ONE = {"retry": "200"}  # numbers with a limit of their own
+
+
+def call(mesh, *words, stdin=b""):
+    return subprocess.run([mesh.binary, *words], input=stdin, capture_output=True, timeout=20,
+                          env=mesh.env({"IPX_HOME": os.path.join(mesh.base, "none")}))
+
+
+def table(mesh):
+    done = call(mesh, "help", "--json")
+    check_equal(done.returncode, 0, "help --json")
+    return json.loads(done.stdout)
+
+
+def words_of(command):
+    return WORDS.get(command["name"], ["x"] * command["min"])
+
+
+def check_usage(mesh, *words):
+    """Exit 2 and one line; with --json one object that says the same."""
+    what = " ".join(words)
+    done = call(mesh, *words)
+    check_equal(done.returncode, 2, f"{what}: exit code ({done.stderr!r})")
+    check_equal(done.stdout, b"", f"{what}: stdout")
+    check_equal(done.stderr.count(b"\n"), 1, f"{what}: lines on stderr ({done.stderr!r})")
+    check(len(done.stderr) > 20, f"{what}: its error says nothing: {done.stderr!r}")
+    done = call(mesh, words[0], "--json", *words[1:])
+    check_equal(done.returncode, 2, f"{what} --json: exit code")
+    row = json.loads(done.stdout)
+    check_equal((row["v"], row["exit"]), (1, 2), f"{what} --json")
+    check(row["error"]["what"], f"{what} --json: no text")
+
+
+@case
+def a_wrong_flag_of_every_command(mesh):
+    for command in table(mesh)["commands"]:
+        check_usage(mesh, command["name"], "--no-such-flag", *words_of(command))
+        check_usage(mesh, command["name"], "-Z", *words_of(command))
+
+
+@case
+def a_missing_argument(mesh):
+    for command in table(mesh)["commands"]:
+        if command["min"] > 0:
+            check_usage(mesh, command["name"])
+
+
+@case
+def an_argument_too_many(mesh):
+    for command in table(mesh)["commands"]:
+        if command["max"] is not None:
+            check_usage(mesh, command["name"], *["x"] * (command["max"] + 1))
+
+
+@case
+def a_wrong_value_for_every_typed_flag(mesh):
+    n = 0
+    whole = table(mesh)
+    for command in whole["commands"]:
+        for flag in command["flags"] + whole["global"]:
+            if flag["type"] == "switch":
+                check_usage(mesh, command["name"], f"--{flag['name']}=x", *words_of(command))
+            elif flag["type"] in WRONG:
+                wrong = WRONG[flag["type"]]
+                check_usage(mesh, command["name"], f"--{flag['name']}={wrong}",
+                            *words_of(command))
+                check_usage(mesh, command["name"], f"--{flag['name']}", wrong,
+                            *words_of(command))
+                n += 1
+            else:
+                check_usage(mesh, command["name"], f"--{flag['name']}=", *words_of(command))
+    check(n > 40, f"only {n} typed flags")
+
+
+@case
+def a_flag_without_its_value(mesh):
+    for command in table(mesh)["commands"]:
+        for flag in command["flags"]:
+            if flag["type"] != "switch":
+                check_usage(mesh, command["name"], f"--{flag['name']}")
+
+
+@case
+def without_a_node(mesh):
+    """Every command that needs one says so, also with each of its flags given rightly."""
+    special = {"frame": "lines", "ring": "10min", "from": "all", "policy": "drop-old"}
+    n = 0
+    for command in table(mesh)["commands"]:
+        if not command["needs_node"]:
+            continue
+        n += 1
+        for flag in [None, *command["flags"]]:
+            if flag is not None and flag["name"] in ("range", "file"):
+                continue  # clash with the words given
+            if flag is not None and command["name"] == "why":
+                words = ["--where", "true"]
+            elif flag is None:
+                words = words_of(command)
+            elif flag["type"] == "switch":
+                words = [f"--{flag['name']}", *words_of(command)]
+            elif flag["type"] == "choice":
+                words = [f"--{flag['name']}", flag["value"].split("|")[0], *words_of(command)]
+            else:
+                value = special.get(flag["name"], RIGHT[flag["type"]])
+                words = [f"--{flag['name']}", value, *words_of(command)]
+            done = call(mesh, command["name"], *words)
+            check_equal(done.returncode, 4, f"{command['name']} {words} ({done.stderr!r})")
+            check_equal(done.stderr.count(b"\n"), 1, f"{command['name']} {words}: lines")
+            check_in(b"no node is running", done.stderr, f"{command['name']} {words}")
+        done = call(mesh, command["name"], "--json", *words_of(command))
+        check_equal(json.loads(done.stdout)["error"]["name"], "UNREACHABLE", command["name"])
+    check(n >= 20, f"only {n} commands need a node")
+
+
+@case
+def wrong_words_of_one_command(mesh):
+    for words in (["label", "set"], ["label", "set", "novalue"], ["label", "unset"],
+                  ["label", "unset", "Bad Name"], ["label", "a", "b"], ["policy", "set"],
+                  ["policy", "set", "x"], ["policy", "set", "accept=1 >"], ["policy", "drop"],
+                  ["map", "echo"], ["map", ":::", "a"], ["map", "echo", "::::"],
+                  ["map", "--range", "1-2", "echo", ":::", "a"], ["run", "echo hello"],
+                  ["run", "--retry", "101", "true"], ["run", "--cpu", "0", "true"],
+                  ["why"], ["why", "--where", "true", "abcd"], ["tap", "x", "--from", "then"],
+                  ["tap", "x", "--policy", "sample:0"], ["tap", "x", "--policy", "never"],
+                  ["publish", "x", "--frame", "1GiB", "--", "true"],
+                  ["publish", "x", "--ring", "often", "--", "true"],
+                  ["publish", "x", "--file", "f", "--", "true"], ["new", "Bad_Name"],
+                  ["new", "sky", "--label", "cpu.cores=9"], ["join"], ["match", "a >"],
+                  ["help", "nothing"], ["nodez"], ["--hom", "x", "status"]):
+        check_usage(mesh, *words)
+
+
+@case
+def did_you_mean(mesh):
+    for wrong, right in (("nodez", b"nodes"), ("stats", b"status"), ("publsh", b"publish")):
+        check_in(b"Did you mean " + right, call(mesh, wrong).stderr, wrong)
+    check_in(b"Did you mean --where", call(mesh, "nodes", "--were", "true").stderr, "--were")
+    done = call(mesh, "run", "echo hello")
+    check_in(b"sh -c 'echo hello' _", done.stderr, "one word with blanks")
+
+
+@case
+def help_and_version(mesh):
+    whole = table(mesh)
+    names = [c["name"] for c in whole["commands"]]
+    check_equal(len(names), len(set(names)), "each command once")
+    out = call(mesh, "help").stdout.decode()
+    man = call(mesh, "help", "--man").stdout.decode()
+    for command in whole["commands"]:
+        check_in(f"  {command['name']}", out, "help")
+        check_in(f".SS {command['name']}", man, "the man page")
+        for form in (["help", command["name"]], [command["name"], "--help"]):
+            done = call(mesh, *form)
+            check_equal(done.returncode, 0, f"{form}")
+            check_in(f"usage: ipx-node {command['name']}", done.stdout.decode(), f"{form}")
+            for flag in command["flags"]:
+                check_in(f"--{flag['name']}", done.stdout.decode(), f"{form}")
+    check_equal(json.loads(call(mesh, "version", "--json").stdout)["v"], 1, "version --json")
+    check(all(len(line) <= 80 for line in out.splitlines()), "help is wider than 80 columns")
+
+
+@case
+def called_by_its_other_name(mesh):
+    link = os.path.join(mesh.base, "ipx")
+    os.symlink(mesh.binary, link)
+    done = subprocess.run([link], capture_output=True, timeout=20,
+                          env=mesh.env({"IPX_HOME": os.path.join(mesh.base, "none")}))
+    check_equal(done.returncode, 0, "ipx alone")
+    check_in(b"  ipx new NAME", done.stdout, "what to type next")
+    done = subprocess.run([link, "status"], capture_output=True, timeout=20,
+                          env=mesh.env({"IPX_HOME": os.path.join(mesh.base, "none")}))
+    check_in(b"ipx: no node is running", done.stderr, "errors too")
+
+
+@case
+def match_without_a_mesh(mesh):
+    ads = "# big\ncpu.cores=64\nlab=\"phys\"\n---\n# small\ncpu.cores=2\n---\n# odd\nbattery=0.5\n"
+    done = call(mesh, "match", "--ads", "-", "cpu.cores >= 4", stdin=ads.encode())
+    check_equal(done.stdout.decode(), "big\ttrue\nsmall\tfalse\nodd\tunknown\tmissing: cpu.cores\n",
+                "three ads")
+    rows = [json.loads(line) for line in
+            call(mesh, "match", "--json", "cpu.cores", stdin=ads.encode()).stdout.splitlines()]
+    check_equal([(r["name"], r["result"], r["value"]) for r in rows],
+                [("big", "value", "64"), ("small", "value", "2"), ("odd", "unknown", None)], "JSON")
+    done = call(mesh, "match", "cpu.cores >= ", stdin=ads.encode())
+    check_equal(done.returncode, 2, "malformed")
+    check_in(b"at character", done.stderr, "the position")
+    check_equal(call(mesh, "match", "--ads", "/nonexistent", "true").returncode, 3, "no file")
+    check_equal(call(mesh, "match", "true", stdin=b"no ad at all\n").returncode, 1, "no ads")
+
+
+@case
+def home_of_a_node(mesh):
+    """new makes it, down leaves it, up uses it, a second new is refused, leave removes it."""
+    node = mesh.node("n0", "astro")
+    node.new()
+    files = os.listdir(node.home)
+    for name in ("key", "mesh", "chain", "issuer.key", "lock", "sock", "node.log"):
+        check_in(name, files, "files of the home")
+    check_equal(os.stat(node.home).st_mode & 0o777, 0o700, "mode of the home")
+    check_equal(os.stat(os.path.join(node.home, "key")).st_mode & 0o777, 0o600, "mode of the key")
+    again = node.try_("new", "sky", "--root-out", os.path.join(mesh.base, "x"))
+    check_equal(again.returncode, 1, "new over a node")
+    check_in(b"lives in", again.stderr, "new over a node")
+    check(not os.path.exists(os.path.join(mesh.base, "x")), "a root key of nothing")
+    check_equal(node.try_("join", "-", stdin="ipxt1x").returncode, 1, "join over a node")
+    second = node.try_("up")
+    check_equal(second.returncode, 1, "up twice")
+    check_in(b"runs already", second.stderr, "up twice")
+    before = node.rows("status")[0]["node"]
+    node.down()
+    check_equal(node.try_("status").returncode, 4, "status when down")
+    node.up()
+    check_equal(node.rows("status")[0]["node"], before, "the same node again")
+    node.do("leave")
+    check(not os.path.exists(node.home), "leave removes the home")
+
+
+@case
+def new_without_a_terminal(mesh):
+    done = call(mesh, "new", "sky")
+    check_equal(done.returncode, 2, "new without a terminal")
+    check_in(b"--root-out", done.stderr, "new without a terminal")
+    check(not os.path.exists(os.path.join(mesh.base, "none")), "nothing left behind")
+
+
+@case
+def bad_tickets_leave_nothing(mesh):
+    first = mesh.node("n0", "astro")
+    first.new()
+    ticket = first.invite("bio")
+    home = os.path.join(mesh.base, "none")
+    changed = ticket[:40] + ("q" if ticket[40] != "q" else "p") + ticket[41:]
+    for text, word in ((changed, b"altered"), (ticket[:-9], b"altered"), ("ipxt1", b"not valid"),
+                       ("hello", b"not valid"), ("", b"no ticket")):
+        done = call(mesh, "join", "-", "--name", "other", stdin=text.encode())
+        check_equal(done.returncode, 1, f"join with {text[:20]!r}: {done.stderr!r}")
+        check_in(word, done.stderr, f"join with {text[:20]!r}")
+        check_equal(done.stderr.count(b"\n"), 1, "one line")
+        check(not os.path.exists(home), "nothing left behind")
+    path = os.path.join(mesh.base, "ticket")
+    with open(path, "w", encoding="ascii") as file:
+        file.write(ticket + "\n")
+    other = mesh.node("other", "bio")
+    other.do("join", "--name", "other", "--listen", "127.0.0.2", env={"IPX_TICKET_FILE": path})
+    check_equal(other.rows("status")[0]["lab"], "bio", "by IPX_TICKET_FILE")
+
+
+@case
+def a_ticket_in_argv_is_not_seen(mesh):
+    first = mesh.node("n0", "astro")
+    first.new()
+    ticket = first.invite("bio")
+    other = mesh.node("other", "bio")
+    other.do("join", ticket, "--name", "other", "--listen", "127.0.0.2")
+    with open(f"/proc/{other.pid()}/cmdline", "rb") as file:
+        check(ticket.encode() not in file.read(), "the ticket stands in the process list")
+
+
+@case
+def codes_and_streams_of_run(mesh):
+    node = mesh.node("n0", "astro")
+    node.new()
+    for command, code in (("exit 7", 7), ("kill -9 $$", 137), ("true", 0)):
+        check_equal(node.try_("run", "--", "sh", "-c", command).returncode, code, command)
+    check_equal(node.try_("run", "--", "no-such-program").returncode, 127, "not found")
+    check_equal(node.try_("run", "--time", "200ms", "--", "sleep", "60").returncode, 124, "--time")
+    none = node.try_("run", "--no-wait", "--where", "cpu.cores > 9999", "--", "true")
+    check_equal(none.returncode, 120, "--no-wait")
+    late = node.try_("run", "--wait-max", "200ms", "--where", "cpu.cores > 9999", "--", "true")
+    check_equal(late.returncode, 122, "--wait-max")
+    data = os.urandom(300000)
+    done = node.try_("run", "--", "sh", "-c", "tee /dev/stderr", stdin=data)
+    check(done.stdout == data and done.stderr == data, "stdin, stdout, stderr byte for byte")
+    out = node.do("run", "--env", "A=1", "--", "sh", "-c", "echo $A $IPX_INDEX $IPX_COUNT")
+    check_equal(out, "1 0 1\n", "--env")
+    row = node.rows("run", "--", "echo", "hi")[0]
+    check_equal((row["exit"], row["output"], row["node"]), (0, "hi\n", "n0"), "run --json")
+    check_equal(len(node.rows("run", "--dry-run", "--", "true")), 1, "--dry-run")
+
+
+@case
+def items_of_map(mesh):
+    node = mesh.node("n0", "astro")
+    node.new()
+    path = os.path.join(mesh.base, "items")
+    with open(path, "w", encoding="ascii") as file:
+        file.write("a.txt\tx\nb\ty\n")
+    for words, stdin, want in (
+            (["echo", ":::", "a", "b c"], "", "a\nb c\n"),
+            (["echo", "{2}-{1}", "{#}", "::::", path], "", "x-a.txt 0\ny-b 1\n"),
+            (["echo", "{.}", ":::", "a.txt"], "", "a\n"),
+            (["echo", "{}", "-"], "p\nq\n", "p\nq\n"),
+            (["--range", "1-9:4", "echo"], "", "1\n5\n9\n"),
+            (["echo", "{}", "--range", "3-1"], "", "3\n2\n1\n")):
+        words = ["--keep-order", "--quiet"] + (["--"] if words[0] == "echo" else []) + words
+        check_equal(node.do("map", *words, stdin=stdin), want, f"map {words}")
+    failed = node.try_("map", "--", "sh", "-c", "exit {}", ":::", "0", "1", "2")
+    check_equal(failed.returncode, 2, "number of failed tasks")
+    rows = node.rows("map", "--", "sh", "-c", "echo {}; echo e >&2", ":::", "a", "b")
+    check_equal(sorted((r["index"], r["input"], r["output"], r["stderr"], r["exit"])
+                       for r in rows),
+                [(0, "a", "a\n", "e\n", 0), (1, "b", "b\n", "e\n", 0)], "map --json")
+
+
+@case
+def jobs_seen_and_stopped(mesh):
+    node = mesh.node("n0", "astro")
+    node.new()
+    job = node.do("run", "-d", "--", "sleep", "600").strip()
+    check_equal(node.rows("ps")[0]["job"][:len(job)], job, "ps")
+    check_in("sleep 600", node.do("show", job), "show")
+    check_in("in all: 1 of 1", node.do("why", job), "why")
+    node.do("cancel", job)
+    check_equal(node.try_("wait", job).returncode, 1, "wait of a cancelled job")
+    check_equal(node.rows("ps"), [], "ps after it")
+    job = node.do("map", "-q", "-d", "--", "echo", "{}", ":::", "1", "2").strip()
+    node.do("wait", job)
+    check_equal(node.do("logs", job), "1\n2\n", "logs")
+    check_equal(node.do("logs", f"{job}.1"), "2\n", "logs of one task")
+    for command in ("show", "why", "logs", "wait", "cancel"):
+        check_equal(node.try_(command, "zzzzzz").returncode, 3, f"{command} of no job")
+    rows = node.rows("why", "--where", 'cpu.cores > 9999 and lab == "astro"')
+    check_equal([r.get("true") for r in rows], [0, 1, 0], "why --where")
+
+
+@case
+def sources_and_taps(mesh):
+    node = mesh.node("n0", "astro")
+    node.new()
+    path = os.path.join(mesh.base, "grows")
+    with open(path, "w", encoding="ascii") as file:
+        file.write("one\n")
+    publisher = node.start("publish", "log", "--file", path, "--kind", "text", "--label", "a=1")
+    tap = None
+    try:
+        for row in iter(lambda: node.rows("sources", "--where", '.kind == "text"'), None):
+            if row:
+                break
+        check_equal(node.rows("sources", "--where", '.kind == "other"'), [], "--where")
+        tap = node.start("tap", "log", "--from", "all", "--json")
+        with open(path, "a", encoding="ascii") as file:
+            file.write("two\n")
+        rows = [json.loads(tap.stdout.readline()) for _ in range(2)]
+        check_equal([(r["v"], r["seq"], r["data"]) for r in rows], [(1, 0, "one"), (1, 1, "two")],
+                    "a growing file")
+        check_equal(node.try_("tap", "nolog").returncode, 3, "no such source")
+        check_equal(node.do("run", "--stream", "log", "--", "true"), "", "run --stream")
+    finally:
+        for process in (tap, publisher):
+            if process is not None:
+                process.terminate()
+                process.wait(timeout=10)
+
+
+@case
+def labels_and_policy(mesh):
+    node = mesh.node("n0", "astro")
+    node.new(words=["--label", "battery=0.6"])
+    check_in("battery=0.6", node.do("label"), "--label of new")
+    node.do("label", "set", "site.power=solar", "n=8GiB")
+    check_in("site.power=solar", node.do("label", "n0"), "label set")
+    check_equal(len(node.rows("nodes", "--where", "n >= 8GiB")), 1, "nodes --where")
+    check_equal(node.rows("nodes", "--where", "n > 8GiB"), [], "nodes --where")
+    node.do("label", "unset", "battery")
+    check("battery" not in node.do("label"), "label unset")
+    check_equal(node.try_("label", "unset", "battery").returncode, 3, "unset twice")
+    check_equal(node.try_("label", "set", "cpu.cores=9").returncode, 1, "a reserved one")
+    node.do("policy", "set", 'accept=job.lab in ["astro", "bio"]')
+    check_in('"bio"', node.rows("policy")[0]["accept"], "policy set")
+    node.down()
+    node.up()
+    check_in('"bio"', node.rows("policy")[0]["accept"], "kept over a restart")
+    check_in("site.power=solar", node.do("label"), "kept over a restart")
+    check_equal(node.rows("ping", "n0")[0]["node"] != "", True, "ping of itself")
+    check_equal(node.try_("ping", "nobody").returncode, 3, "ping of nobody")
+
+
+main()
