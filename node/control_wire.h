@@ -28,19 +28,19 @@ enum control_type { CONTROL_REQUEST = 1, CONTROL_ROW, CONTROL_NOTE, CONTROL_END,
 enum control_command { /* arguments in the order of the request's texts; "" = not given */
                        CONTROL_STATUS = 1,  /* - : one row */
                        CONTROL_NODES,       /* where */
-                       CONTROL_PEERS,       /* - */
+                       CONTROL_PEERS,       /* none */
                        CONTROL_PING,        /* node */
                        CONTROL_SOURCES,     /* where (over the fields of a source) */
                        CONTROL_LABEL_SHOW,  /* node or "" for this one */
                        CONTROL_LABEL_SET,   /* k=v, k=v, .. */
                        CONTROL_LABEL_UNSET, /* k, k, .. */
-                       CONTROL_POLICY_SHOW, /* - */
+                       CONTROL_POLICY_SHOW, /* none */
                        CONTROL_POLICY_SET,  /* accept=EXPR */
                        CONTROL_INVITE,      /* role, expires in ms (decimal), lab */
-                       CONTROL_LEAVE,    /* - : answered when others have been told; the node then
+                       CONTROL_LEAVE,    /* no argument: answered when others have been told; the node then
                                             stops */
                        CONTROL_DOWN,     /* - : the node stops; it stays a member */
-                       CONTROL_WAIT_JOIN /* - : answered when the join in progress has succeeded or
+                       CONTROL_WAIT_JOIN /* no argument: answered when the join in progress has succeeded or
                                             failed */
 };
 
