@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -75,6 +76,36 @@ struct start {
     volatile int err; /* written by the vforked child: the memory is shared until exec */
 };
 
+/* execvpe says EACCES where a folder of PATH is closed to the task, found or not. */
+static int exec_error(const char *name, int err)
+{
+    char path[4096];
+    const char *dirs = getenv("PATH");
+    if (err != EACCES || dirs == NULL || strchr(name, '/') != NULL) {
+        return err;
+    }
+    while (*dirs != '\0') {
+        size_t len = strcspn(dirs, ":");
+        int n = snprintf(path, sizeof(path), "%.*s/%s", (int)len, dirs, name);
+        if (n > 0 && (size_t)n < sizeof(path) && access(path, F_OK) == 0) {
+            return EACCES;
+        }
+        dirs += len + (dirs[len] == ':');
+    }
+    return ENOENT;
+}
+
+/* A task may open its own /dev/stdout again: a pipe belongs to who made it. */
+static void give_pipes(const int *fds, uid_t uid)
+{
+    struct stat st;
+    for (int i = 0; i < 3; i++) {
+        if (fstat(fds[i], &st) == 0 && S_ISFIFO(st.st_mode) && fchown(fds[i], uid, uid) != 0) {
+            return; /* then it may not: no reason not to run */
+        }
+    }
+}
+
 /* In the vforked child: only system calls, and nothing that changes the parent's memory. */
 static void become(struct start *s)
 {
@@ -107,7 +138,7 @@ static void become(struct start *s)
     }
     sigprocmask(SIG_SETMASK, &none, NULL);
     execvpe(s->argv[0], s->argv, s->env);
-    s->err = errno;
+    s->err = exec_error(s->argv[0], errno);
     _exit(127);
 }
 
@@ -187,6 +218,9 @@ static int spawn(struct spawner_request *r, char *text, int *fds)
     env[r->n_env + 1] = token_env;
     env[r->n_env + 2] = NULL;
     memcpy(s.fds, fds, sizeof(s.fds));
+    if (sp.is_root) {
+        give_pipes(s.fds, s.uid);
+    }
     pid_t pid = start_process(&s);
     if (pid < 0) {
         scratch_remove(r->attempt);
