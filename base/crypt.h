@@ -60,9 +60,8 @@ IPX_MUST_USE enum ipx_err crypt_open(enum crypt_suite suite, const uint8_t key[s
 /* XChaCha20-Poly1305, for cookies. */
 void crypt_xseal(const uint8_t key[static 32], const uint8_t nonce[static 24], struct slice ad,
                  struct slice plain, uint8_t *out);
-IPX_MUST_USE enum ipx_err crypt_xopen(const uint8_t key[static 32],
-                                      const uint8_t nonce[static 24], struct slice ad,
-                                      struct slice sealed, uint8_t *out);
+IPX_MUST_USE enum ipx_err crypt_xopen(const uint8_t key[static 32], const uint8_t nonce[static 24],
+                                      struct slice ad, struct slice sealed, uint8_t *out);
 
 /* HMAC-SHA256 and SHA-256, for Noise only. */
 void crypt_sha256(struct slice bytes, uint8_t out[static 32]);

@@ -50,5 +50,5 @@ static inline void list_unlink(struct list *l)
     (list_is_empty(head) ? NULL : CONTAINER_OF((head)->next, type, member))
 /* `it` may be unlinked (not others) inside the loop; `tmp` is a struct list *. */
 #define LIST_EACH(it, tmp, head, type, member)                                                     \
-    for ((tmp) = (head)->next; (it) = CONTAINER_OF(tmp, type, member),                             \
-        (tmp) != (head) && ((tmp) = (tmp)->next, true);)
+    for ((tmp) = (head)->next;                                                                     \
+         (it) = CONTAINER_OF(tmp, type, member), (tmp) != (head) && ((tmp) = (tmp)->next, true);)

@@ -13,8 +13,9 @@
 #define DHT_STRIKES_MAX 3
 #define DHT_STRIKES_MUTE_US (10 * 60 * US_PER_S)
 #define DHT_STRIKES_FORGET_US (60 * 60 * US_PER_S) /* strikes that far apart are no pattern */
-#define DHT_GUARD_PEERS 16 /* liars that we keep in mind: more at once need as many certificates   \
-                            */
+#define DHT_GUARD_PEERS                                                                            \
+    16 /* liars that we keep in mind: more at once need as many certificates                       \
+        */
 
 enum dht_verdict {
     DHT_VERDICT_OK,

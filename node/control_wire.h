@@ -37,11 +37,11 @@ enum control_command { /* arguments in the order of the request's texts; "" = no
                        CONTROL_POLICY_SHOW, /* none */
                        CONTROL_POLICY_SET,  /* accept=EXPR */
                        CONTROL_INVITE,      /* role, expires in ms (decimal), lab */
-                       CONTROL_LEAVE,    /* no argument: answered when others have been told; the node then
-                                            stops */
-                       CONTROL_DOWN,     /* - : the node stops; it stays a member */
-                       CONTROL_WAIT_JOIN /* no argument: answered when the join in progress has succeeded or
-                                            failed */
+                       CONTROL_LEAVE, /* no argument: answered when others have been told; the node
+                                         then stops */
+                       CONTROL_DOWN,  /* - : the node stops; it stays a member */
+                       CONTROL_WAIT_JOIN /* no argument: answered when the join in progress has
+                                            succeeded or failed */
 };
 
 #define CONTROL_ARGS_MAX 64

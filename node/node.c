@@ -6,9 +6,10 @@
 
 #include "node/core.h"
 
-#define LEAVE_US (300 * US_PER_MS)  /* for goodbyes to go out before the sockets close */
-#define GAP_DROP_US (30 * US_PER_S) /* after so long a pause no session is believed (overlay 1.1)  \
-                                     */
+#define LEAVE_US (300 * US_PER_MS) /* for goodbyes to go out before the sockets close */
+#define GAP_DROP_US                                                                                \
+    (30 * US_PER_S) /* after so long a pause no session is believed (overlay 1.1)                  \
+                     */
 #define CLOCK_EVERY_US (60 * US_PER_S) /* the shell tells the clock so often when awake */
 
 int64_t node_wall_ms(const struct node *n)

@@ -3,8 +3,9 @@
 #include "node/core.h"
 
 #define STREAMS_STEP 64
-#define STREAM_WAIT_MAX (64u << 20) /* said before there is room: bounded by the windows of exec   \
-                                     */
+#define STREAM_WAIT_MAX                                                                            \
+    (64u << 20) /* said before there is room: bounded by the windows of exec                       \
+                 */
 
 void streams_init(struct node *n)
 {
