@@ -158,7 +158,7 @@ def untested_modules(root, paths):
     """A pure module <folder>/<name>.h wants tests/unit/<folder>_<name>.c, or another test there
     that includes it; internal headers (*_core.h, core.h) have no .c of their name."""
     tests = {p: open(os.path.join(root, p), encoding="utf-8").read()
-             for p in paths if p.startswith("tests/unit/") and p.endswith(".c")}
+             for p in paths if p.startswith("tests/unit/") and p.endswith((".c", ".h"))}
     for path in paths:
         folder, name = path.split("/")[0], os.path.basename(path)
         if folder not in CORES or not path.endswith(".h") or IMPURE.match(name):
