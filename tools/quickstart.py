@@ -238,7 +238,8 @@ The mesh is still running. To try next:
   {program} nodes
   {program} tap phys/proc
   {program} run --where 'lab == "bio"' -- uname -a
-  kill {source.pid}; for n in {homes}; do {program} --home {mesh.base}/$n down; done; \\
+  kill {source.pid}
+  for n in {homes}; do {program} --home {mesh.base}/$n down; done; \\
     rm -r {mesh.base}""")
 
 

@@ -276,7 +276,7 @@ def hostile_input_by_socket(mesh):
     wait_until(f"the node has {fds} descriptors again, not {n_fds(node)}",
                lambda: n_fds(node) <= fds)
     after = weight(node)
-    print(f"     {N_DATAGRAMS} datagrams, {N_CONNECTIONS} connections, {2 * N_LOCAL} on the "
+    print(f"    {N_DATAGRAMS} datagrams, {N_CONNECTIONS} connections, {2 * N_LOCAL} on the "
           f"control socket: no answer; PSS {before} KiB before, {after} KiB after, {fds} descriptors")
     check(after - before < GROWTH_MAX_KIB, f"PSS grew from {before} to {after} KiB")
     check(other.shown in node.sees(), "the other member is still seen")

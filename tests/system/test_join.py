@@ -40,7 +40,7 @@ def join_whole(mesh, name, ticket, others):
 
 def timed_join(mesh, name, ticket, others):
     joined, whole = join_whole(mesh, name, ticket, others)
-    print(f"     {name}: sees all {joined * 1000:.0f} ms after `join` began, has run a task on "
+    print(f"    {name}: sees all {joined * 1000:.0f} ms after `join` began, has run a task on "
           f"each of {len(others)} after {whole * 1000:.0f} ms")
     check(joined < JOIN_MAX_S, f"{joined:.2f} s until it sees all")
 
