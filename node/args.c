@@ -57,10 +57,11 @@ const char *args_nearest(const char *word, const char *const *words, size_t n)
 /* --- values --- */
 
 static const char *const type_names[] = {
-    [ARG_SWITCH] = "switch", [ARG_TEXT] = "text",    [ARG_NUMBER] = "number", [ARG_SIZE] = "size",
-    [ARG_TIME] = "time",     [ARG_RATE] = "rate",    [ARG_EXPR] = "expr",     [ARG_LABEL] = "label",
-    [ARG_ENV] = "env",       [ARG_ADDR] = "addr",    [ARG_NAME] = "name",     [ARG_LAB] = "lab",
-    [ARG_RANGE] = "range",   [ARG_CHOICE] = "choice"};
+    [ARG_SWITCH] = "switch", [ARG_TEXT] = "text",     [ARG_NUMBER] = "number",
+    [ARG_SIZE] = "size",     [ARG_TIME] = "time",     [ARG_RATE] = "rate",
+    [ARG_EXPR] = "expr",     [ARG_FIELDS] = "fields", [ARG_LABEL] = "label",
+    [ARG_ENV] = "env",       [ARG_ADDR] = "addr",     [ARG_NAME] = "name",
+    [ARG_LAB] = "lab",       [ARG_RANGE] = "range",   [ARG_CHOICE] = "choice"};
 
 const char *arg_type_name(enum arg_type type)
 {
@@ -134,11 +135,12 @@ static bool is_range(const char *text)
     return job_range_parse(slice_text(text), &range) == IPX_OK;
 }
 
-static bool is_expr(const char *text, struct mem *mem, char *why, size_t why_size)
+static bool is_expr(const char *text, bool is_fields, struct mem *mem, char *why, size_t why_size)
 {
     struct query *q = NULL;
     struct query_error error = {0, "too long"};
-    enum ipx_err err = query_compile(slice_text(text), mem, &q, &error);
+    enum ipx_err err = is_fields ? query_compile_need(slice_text(text), mem, &q, &error)
+                                 : query_compile(slice_text(text), mem, &q, &error);
     query_unref(q);
     if (err != IPX_OK) {
         snprintf(why, why_size, "at character %u: %s", error.position + 1, error.message);
@@ -157,6 +159,7 @@ enum ipx_err args_value_check(enum arg_type type, const char *choices, const cha
         [ARG_TIME] = "a time is typed like 500ms, 90s, 5min, 24h or 7d",
         [ARG_RATE] = "a rate is typed like 0.1Hz or 25Hz",
         [ARG_EXPR] = "",
+        [ARG_FIELDS] = "",
         [ARG_LABEL] = "a label is typed name=value, names are a-z 0-9 _ with dots between",
         [ARG_ENV] = "it is typed NAME or NAME=value",
         [ARG_ADDR] = "an address is typed 192.0.2.1, 192.0.2.1:7433 or [2001:db8::1]:7433",
@@ -187,7 +190,8 @@ enum ipx_err args_value_check(enum arg_type type, const char *choices, const cha
         is_ok = is_quantity(text, rates, &number);
         break;
     case ARG_EXPR:
-        is_ok = is_expr(text, mem, ret_why, why_size);
+    case ARG_FIELDS:
+        is_ok = is_expr(text, type == ARG_FIELDS, mem, ret_why, why_size);
         break;
     case ARG_LABEL:
         is_ok = is_label(text);

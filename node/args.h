@@ -14,7 +14,7 @@
 
 #define ARGS_VALUES_MAX 128 /* flags given in one call: far more than a person types */
 #define ARGS_ERROR_SIZE 512
-#define ARGS_MANY 255       /* no upper limit of words */
+#define ARGS_MANY 255 /* no upper limit of words */
 
 enum arg_type {
     ARG_SWITCH, /* takes no value */
@@ -24,32 +24,96 @@ enum arg_type {
     ARG_TIME,   /* 90s, 24h */
     ARG_RATE,   /* 25Hz */
     ARG_EXPR,   /* the label language */
+    ARG_FIELDS, /* the same over the fields of one resource */
     ARG_LABEL,  /* name=value */
     ARG_ENV,    /* NAME or NAME=value */
     ARG_ADDR,   /* IP, IP:PORT, [IP]:PORT */
     ARG_NAME,   /* of a node, a mesh, a source */
     ARG_LAB,
-    ARG_RANGE,  /* A-B or A-B:S */
-    ARG_CHOICE  /* one of the words in `value`, with | between */
+    ARG_RANGE, /* A-B or A-B:S */
+    ARG_CHOICE /* one of the words in `value`, with | between */
 };
 
 enum flag_id {
     FLAG_NONE, /* ends a list */
-    FLAG_HOME, FLAG_JSON, FLAG_QUIET, FLAG_VERBOSE, FLAG_COLOR, FLAG_HELP, FLAG_VERSION,
-    FLAG_LAB, FLAG_ROOT_OUT, FLAG_ROLE, FLAG_EXPIRES, FLAG_OUTPUT, FLAG_LABEL, FLAG_ACCEPT,
-    FLAG_LISTEN, FLAG_NAME, FLAG_FG, FLAG_WHERE, FLAG_SORT, FLAG_ADS, FLAG_PREFER, FLAG_ON,
-    FLAG_CPU, FLAG_MEM, FLAG_TIME, FLAG_RETRY, FLAG_LIMIT, FLAG_ENV, FLAG_NO_WAIT, FLAG_WAIT_MAX,
-    FLAG_DETACH, FLAG_KEEP_ORDER, FLAG_PURE, FLAG_DRY_RUN, FLAG_STREAM, FLAG_RANGE, FLAG_ALL,
-    FLAG_FOLLOW, FLAG_MAN, FLAG_KIND, FLAG_SCHEMA, FLAG_TOPIC, FLAG_RATE, FLAG_FRAME, FLAG_RING,
-    FLAG_FILE, FLAG_FROM, FLAG_POLICY,
+    FLAG_HOME,
+    FLAG_JSON,
+    FLAG_QUIET,
+    FLAG_VERBOSE,
+    FLAG_COLOR,
+    FLAG_HELP,
+    FLAG_VERSION,
+    FLAG_LAB,
+    FLAG_ROOT_OUT,
+    FLAG_ROLE,
+    FLAG_EXPIRES,
+    FLAG_OUTPUT,
+    FLAG_LABEL,
+    FLAG_ACCEPT,
+    FLAG_LISTEN,
+    FLAG_NAME,
+    FLAG_FG,
+    FLAG_WHERE,
+    FLAG_WHERE_FIELDS,
+    FLAG_SORT,
+    FLAG_ADS,
+    FLAG_PREFER,
+    FLAG_ON,
+    FLAG_CPU,
+    FLAG_MEM,
+    FLAG_TIME,
+    FLAG_RETRY,
+    FLAG_LIMIT,
+    FLAG_ENV,
+    FLAG_NO_WAIT,
+    FLAG_WAIT_MAX,
+    FLAG_DETACH,
+    FLAG_KEEP_ORDER,
+    FLAG_PURE,
+    FLAG_DRY_RUN,
+    FLAG_STREAM,
+    FLAG_RANGE,
+    FLAG_ALL,
+    FLAG_FOLLOW,
+    FLAG_MAN,
+    FLAG_KIND,
+    FLAG_SCHEMA,
+    FLAG_TOPIC,
+    FLAG_RATE,
+    FLAG_FRAME,
+    FLAG_RING,
+    FLAG_FILE,
+    FLAG_FROM,
+    FLAG_POLICY,
     FLAG_N
 };
 
 enum command_id {
-    COMMAND_NEW, COMMAND_INVITE, COMMAND_JOIN, COMMAND_UP, COMMAND_DOWN, COMMAND_LEAVE,
-    COMMAND_STATUS, COMMAND_NODES, COMMAND_PEERS, COMMAND_PING, COMMAND_LABEL, COMMAND_MATCH,
-    COMMAND_POLICY, COMMAND_RUN, COMMAND_MAP, COMMAND_PS, COMMAND_SHOW, COMMAND_WHY, COMMAND_LOGS,
-    COMMAND_WAIT, COMMAND_CANCEL, COMMAND_PUBLISH, COMMAND_SOURCES, COMMAND_TAP, COMMAND_HELP,
+    COMMAND_NEW,
+    COMMAND_INVITE,
+    COMMAND_JOIN,
+    COMMAND_UP,
+    COMMAND_DOWN,
+    COMMAND_LEAVE,
+    COMMAND_STATUS,
+    COMMAND_NODES,
+    COMMAND_PEERS,
+    COMMAND_PING,
+    COMMAND_LABEL,
+    COMMAND_MATCH,
+    COMMAND_POLICY,
+    COMMAND_RUN,
+    COMMAND_MAP,
+    COMMAND_PS,
+    COMMAND_SHOW,
+    COMMAND_WHY,
+    COMMAND_LOGS,
+    COMMAND_WAIT,
+    COMMAND_CANCEL,
+    COMMAND_PUBLISH,
+    COMMAND_SOURCES,
+    COMMAND_TAP,
+    COMMAND_HELP,
     COMMAND_VERSION,
     COMMAND_N
 };
@@ -65,15 +129,15 @@ struct arg_flag {
 
 struct arg_command {
     const char *name, *group;
-    const char *words; /* as shown behind the name: "NAME" */
-    uint8_t n_min, n_max; /* words that are no flags; ARGS_MANY */
-    bool is_verbatim;     /* its first word ends the flags: what follows is a CMD */
-    uint8_t n_before;     /* words before that CMD (publish NAME -- CMD) */
-    bool needs_node;      /* exit 4 without a running one */
+    const char *words;         /* as shown behind the name: "NAME" */
+    uint8_t n_min, n_max;      /* words that are no flags; ARGS_MANY */
+    bool is_verbatim;          /* its first word ends the flags: what follows is a CMD */
+    uint8_t n_before;          /* words before that CMD (publish NAME -- CMD) */
+    bool needs_node;           /* exit 4 without a running one */
     const enum flag_id *flags; /* beside the global ones */
-    const char *help;     /* one line */
-    const char *more;     /* paragraphs, or NULL */
-    const char *examples; /* lines without the program's name, or NULL */
+    const char *help;          /* one line */
+    const char *more;          /* paragraphs, or NULL */
+    const char *examples;      /* lines without the program's name, or NULL */
 };
 
 extern const struct arg_flag args_flags[FLAG_N];

@@ -2,8 +2,8 @@
 /* Help and the man page, from the argument table. */
 #include "node/args.h"
 
-#define WRAP 78     /* columns of a help text */
-#define HELP_AT 32  /* column where the text of a flag or command begins */
+#define WRAP 78    /* columns of a help text */
+#define HELP_AT 32 /* column where the text of a flag or command begins */
 
 static void put(struct writer *w, const char *text)
 {

@@ -47,6 +47,8 @@ const struct arg_flag args_flags[FLAG_N] = {
     [FLAG_NAME] = VALUE("name", 0, ARG_NAME, "NAME", "name of the node (from the host's name)"),
     [FLAG_FG] = SWITCH("fg", 0, "stay in the foreground, log to stderr"),
     [FLAG_WHERE] = REPEAT("where", 0, ARG_EXPR, "EXPR", "only where EXPR is true; repeat = and"),
+    [FLAG_WHERE_FIELDS] = REPEAT("where", 0, ARG_FIELDS, "EXPR",
+                                 "only where EXPR is true of the source's fields; repeat = and"),
     [FLAG_SORT] = VALUE("sort", 0, ARG_CHOICE, "name|lab|cores|free|load|rtt|age",
                         "order of the "
                         "rows"),
@@ -329,7 +331,7 @@ const struct arg_command args_commands[COMMAND_N] = {
                          .group = "SOURCE",
                          .words = "",
                          .needs_node = true,
-                         .flags = FLAGS(FLAG_WHERE, FLAG_NONE),
+                         .flags = FLAGS(FLAG_WHERE_FIELDS, FLAG_NONE),
                          .help = "live sources of the mesh",
                          .examples = "sources --where '.kind == \"camera\"'\n"},
     [COMMAND_TAP] = {.name = "tap",

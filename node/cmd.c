@@ -107,13 +107,13 @@ int cmd_request(struct cmd *c, const struct cmd_request *r)
     return code;
 }
 
-char *cmd_where(struct cmd *c)
+char *cmd_where(struct cmd *c, enum flag_id flag)
 {
     size_t cap = 4096, len = 0;
     char *text = mem_alloc(&c->mem, cap);
     const char *one;
-    bool is_many = args_nth(&c->args, FLAG_WHERE, 1) != NULL;
-    for (size_t i = 0; text != NULL && (one = args_nth(&c->args, FLAG_WHERE, i)) != NULL; i++) {
+    bool is_many = args_nth(&c->args, flag, 1) != NULL;
+    for (size_t i = 0; text != NULL && (one = args_nth(&c->args, flag, i)) != NULL; i++) {
         len += (size_t)snprintf(text + len, cap - len, is_many ? "%s(%s)" : "%s%s",
                                 i > 0 ? " and " : "", one);
         if (len > 1024) {

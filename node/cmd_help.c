@@ -65,7 +65,7 @@ int cmd_help(struct cmd *c)
     struct writer w = writer_of(text, sizeof(text));
     enum command_id id = c->args.command;
     /* `CMD --help` comes here too, with that command. */
-    bool is_one = c->args.has_command && id != COMMAND_HELP;
+    bool is_one = c->args.has_command && (id != COMMAND_HELP || args_has(&c->args, FLAG_HELP));
     if (!is_one && c->args.has_command && c->args.n_words > 0) {
         is_one = args_command_find(c->args.words[0], &id) == IPX_OK;
         if (!is_one) {

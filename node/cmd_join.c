@@ -86,12 +86,11 @@ static int get_text(struct joining *j)
     return 0;
 }
 
-static int fail_parse(struct cmd *c, enum ipx_err err)
+static int fail_parse(const struct joining *j, enum ipx_err err)
 {
-    const char *why = err == IPX_CHECKSUM    ? "it was mistyped, cut or altered"
-                      : err == IPX_MALFORMED ? "this text is none"
-                                             : "it was altered";
-    return cmd_fail(c, OUT_FAILED, err, "the ticket is not valid", why,
+    bool is_one = strncasecmp(j->text, TICKET_PREFIX, sizeof(TICKET_PREFIX) - 1) == 0;
+    const char *why = is_one ? "it was mistyped, cut or altered" : "this text is none";
+    return cmd_fail(j->c, OUT_FAILED, err, "the ticket is not valid", why,
                     "Copy it again, or ask its owner for a new one: ipx-node invite");
 }
 
@@ -122,7 +121,7 @@ static int get_ticket(struct joining *j)
     }
     enum ipx_err err = ticket_parse(slice_text(j->text), &j->ticket);
     if (err != IPX_OK) {
-        return fail_parse(j->c, err);
+        return fail_parse(j, err);
     }
     err = ticket_check(&j->ticket, NULL, wall_ms);
     return err == IPX_OK ? 0 : fail_time(j, err, wall_ms);

@@ -105,7 +105,7 @@ int cmd_nodes(struct cmd *c)
         {"addr", "ADDR", OUT_PLAIN}};
     struct out_table t;
     const char *sort = args_text(&c->args, FLAG_SORT);
-    char *where = cmd_where(c);
+    char *where = cmd_where(c, FLAG_WHERE);
     if (where == NULL) {
         return OUT_USAGE;
     }
@@ -139,7 +139,7 @@ int cmd_sources(struct cmd *c)
         {"name", "NAME", OUT_PLAIN},   {"lab", "LAB", OUT_PLAIN},      {"node", "NODE", OUT_PLAIN},
         {"kind", "KIND", OUT_PLAIN},   {"rate", "RATE", OUT_PLAIN},    {"size", "SIZE", OUT_PLAIN},
         {"replay", "RING", OUT_PLAIN}, {"schema", "SCHEMA", OUT_PLAIN}};
-    char *where = cmd_where(c);
+    char *where = cmd_where(c, FLAG_WHERE_FIELDS);
     if (where == NULL) {
         return OUT_USAGE;
     }

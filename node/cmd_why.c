@@ -139,7 +139,7 @@ int cmd_why(struct cmd *c)
     uint8_t list[256], bytes[4096], type;
     struct slice body;
     struct writer ids = writer_of(list, sizeof(list)), w = writer_of(bytes, sizeof(bytes));
-    char *where = cmd_where(c);
+    char *where = cmd_where(c, FLAG_WHERE);
     if (where == NULL) {
         return OUT_USAGE;
     }

@@ -150,8 +150,8 @@ TEST(node_args, the_nearest_word)
     static const char *const words[] = {"nodes", "status", "run", "sources"};
     static const struct {
         const char *word, *nearest;
-    } cases[] = {{"node", "nodes"},   {"staus", "status"}, {"rnu", NULL},    {"ru", "run"},
-                 {"source", "sources"}, {"xyzzy", NULL},   {"runn", "run"}, {"", NULL}};
+    } cases[] = {{"node", "nodes"},     {"staus", "status"}, {"rnu", NULL},   {"ru", "run"},
+                 {"source", "sources"}, {"xyzzy", NULL},     {"runn", "run"}, {"", NULL}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         const char *near = args_nearest(cases[i].word, words, ARRAY_LEN(words));
         CHECK((near == NULL) == (cases[i].nearest == NULL));
