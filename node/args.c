@@ -148,29 +148,31 @@ static bool is_expr(const char *text, bool is_fields, struct mem *mem, char *why
     return err == IPX_OK;
 }
 
+/* What is said of a value that is wrong; expressions say it themselves. */
+static const char *const value_wanted[] = {
+    [ARG_SWITCH] = "it takes no value",
+    [ARG_TEXT] = "it is empty",
+    [ARG_NUMBER] = "a whole number is wanted, at most 1000000",
+    [ARG_SIZE] = "a size is typed like 512MiB or 8GiB",
+    [ARG_TIME] = "a time is typed like 500ms, 90s, 5min, 24h or 7d",
+    [ARG_RATE] = "a rate is typed like 0.1Hz or 25Hz",
+    [ARG_EXPR] = "",
+    [ARG_FIELDS] = "",
+    [ARG_LABEL] = "a label is typed name=value, names are a-z 0-9 _ with dots between",
+    [ARG_ENV] = "it is typed NAME or NAME=value",
+    [ARG_ADDR] = "an address is typed 192.0.2.1, 192.0.2.1:7433 or [2001:db8::1]:7433",
+    [ARG_NAME] = "a name is a-z 0-9 and -, begins with a letter, at most 24 characters",
+    [ARG_LAB] = "a lab is a-z 0-9 and -, begins with a letter, at most 16 characters",
+    [ARG_RANGE] = "a range is typed 1-100 or 0-90:10",
+    [ARG_CHOICE] = ""};
+
 enum ipx_err args_value_check(enum arg_type type, const char *choices, const char *text,
                               struct mem *mem, double *ret_number, char *ret_why, size_t why_size)
 {
-    static const char *const wanted[] = {
-        [ARG_SWITCH] = "it takes no value",
-        [ARG_TEXT] = "it is empty",
-        [ARG_NUMBER] = "a whole number is wanted, at most 1000000",
-        [ARG_SIZE] = "a size is typed like 512MiB or 8GiB",
-        [ARG_TIME] = "a time is typed like 500ms, 90s, 5min, 24h or 7d",
-        [ARG_RATE] = "a rate is typed like 0.1Hz or 25Hz",
-        [ARG_EXPR] = "",
-        [ARG_FIELDS] = "",
-        [ARG_LABEL] = "a label is typed name=value, names are a-z 0-9 _ with dots between",
-        [ARG_ENV] = "it is typed NAME or NAME=value",
-        [ARG_ADDR] = "an address is typed 192.0.2.1, 192.0.2.1:7433 or [2001:db8::1]:7433",
-        [ARG_NAME] = "a name is a-z 0-9 and -, begins with a letter, at most 24 characters",
-        [ARG_LAB] = "a lab is a-z 0-9 and -, begins with a letter, at most 16 characters",
-        [ARG_RANGE] = "a range is typed 1-100 or 0-90:10",
-        [ARG_CHOICE] = ""};
     static const struct label_dim sizes = {1, 0}, times = {0, 1}, rates = {0, -1};
     bool is_ok = false;
     double number = 0;
-    snprintf(ret_why, why_size, "%s%s", wanted[type], type == ARG_CHOICE ? choices : "");
+    snprintf(ret_why, why_size, "%s%s", value_wanted[type], type == ARG_CHOICE ? choices : "");
     switch (type) {
     case ARG_SWITCH:
         break;

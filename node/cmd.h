@@ -73,5 +73,6 @@ struct cmd_request {
     void *user;
 };
 int cmd_request(struct cmd *c, const struct cmd_request *request);
-/* All --where (FLAG_WHERE or FLAG_WHERE_FIELDS) joined by `and`, "" if none, in memory of c->mem; NULL: too long, and told. */
+/* All --where (FLAG_WHERE or FLAG_WHERE_FIELDS) joined by `and`, "" if none, in memory of c->mem;
+ * NULL: too long, and told. */
 char *cmd_where(struct cmd *c, enum flag_id flag);
