@@ -10,7 +10,7 @@ tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
 
 # C library: memory, strings, arithmetic and formatting into memory. No clock, file, socket,
 # entropy, environment or locale change. malloc and friends: base/mem.c only (checked below).
-allowed='memcpy|memmove|memset|memcmp|memchr|memmem|strlen|strcmp|strncmp|strchr|strrchr|strstr|strcpy_chk|strnlen|snprintf|vsnprintf|__snprintf_chk|__vsnprintf_chk|__memcpy_chk|__memset_chk|__memmove_chk|strtod|strtoull|qsort|bsearch|__assert_fail|__stack_chk_fail|abort|ldexp|frexp|floor|ceil|fabs|pow|log|log2|log10|exp|sqrt|trunc|round|fmod|isfinite|nextafter|lround|llround|__isoc99_sscanf|__errno_location|__popcountdi2|__udivti3|__umodti3|__divti3|_GLOBAL_OFFSET_TABLE_'
+allowed='memcpy|memmove|memset|memcmp|memchr|memmem|strlen|strcmp|strncmp|strchr|strrchr|strstr|strcpy_chk|strnlen|snprintf|vsnprintf|__snprintf_chk|__vsnprintf_chk|__memcpy_chk|__memset_chk|__memmove_chk|strtod|strtoull|qsort|bsearch|__assert_fail|__stack_chk_fail|abort|ldexp|frexp|floor|ceil|fabs|pow|log|log2|log10|exp|sqrt|trunc|round|fmod|isfinite|nextafter|strcspn|strspn|strpbrk|lround|llround|__isoc99_sscanf|__errno_location|__popcountdi2|__udivti3|__umodti3|__divti3|_GLOBAL_OFFSET_TABLE_'
 tools='__asan_.*|__ubsan_.*|__sanitizer_.*|__gcov.*|__afl.*|__lsan_.*|__tsan_.*'
 sodium='crypto_.*|sodium_memzero|sodium_memcmp|sodium_init|sodium_is_zero|sodium_increment|randombytes_buf_deterministic|randombytes_seedbytes'
 

@@ -277,7 +277,8 @@ def hostile_input_by_socket(mesh):
                lambda: n_fds(node) <= fds)
     after = weight(node)
     print(f"    {N_DATAGRAMS} datagrams, {N_CONNECTIONS} connections, {2 * N_LOCAL} on the "
-          f"control socket: no answer; PSS {before} KiB before, {after} KiB after, {fds} descriptors")
+          f"control socket: no answer;"
+          f" PSS {before} KiB before, {after} KiB after, {fds} descriptors")
     check(after - before < GROWTH_MAX_KIB, f"PSS grew from {before} to {after} KiB")
     check(other.shown in node.sees(), "the other member is still seen")
     late = mesh.node("cem", "astro")
