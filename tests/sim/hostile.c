@@ -12,10 +12,8 @@
 #include <stdlib.h>
 
 #define STEP_US 250
-#define QUIET_US                                                                                   \
-    (150 * US_PER_S)           /* sessions, half-open slots, links and claims have ended then      \
-                                */
-#define GROWTH_MAX (64u << 10) /* tables that grow in steps; a leak of 1 byte an input is more */
+#define QUIET_US (150 * US_PER_S) /* sessions, links and claims have ended then */
+#define GROWTH_MAX (64u << 10)    /* tables grow in steps; 1 byte an input is more */
 #define JOB_US (5 * US_PER_S)
 #define JOB_TASKS 20
 

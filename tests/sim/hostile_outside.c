@@ -6,10 +6,8 @@
 #include "tests/sim/hostile.h"
 
 #define DATAGRAM_MAX 1500
-#define MAC_LEN 32 /* mac1 and mac2, at the end of INIT and RESP */
-#define CONN_LIFE_US                                                                               \
-    (5 * US_PER_S) /* longer than a half-open slot: its end is the node's doing                    \
-                    */
+#define MAC_LEN 32                  /* mac1 and mac2, at the end of INIT and RESP */
+#define CONN_LIFE_US (5 * US_PER_S) /* of a local one; the node ends the others */
 
 /* --- datagrams --- */
 
