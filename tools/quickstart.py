@@ -232,15 +232,14 @@ def print_next(mesh, nodes, source):
     if not program.startswith(("/", ".")):
         program = "./" + program
     homes = " ".join(n.name for n in nodes)
+    down = f"{program} --home {mesh.base}/$n down"
     say(f"""
 The mesh is still running. To try next:
   export IPX_HOME={nodes[0].home}
   {program} nodes
   {program} tap phys/proc
   {program} run --where 'lab == "bio"' -- uname -a
-  kill {source.pid}
-  for n in {homes}; do {program} --home {mesh.base}/$n down; done; \\
-    rm -r {mesh.base}""")
+  kill {source.pid}; for n in {homes}; do {down}; done; rm -r {mesh.base}""")
 
 
 def quickstart(mesh, options):
