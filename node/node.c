@@ -279,8 +279,9 @@ void node_on_vitals(struct node *n, uint64_t now_us, const struct node_vitals *v
     }
 }
 
-struct exec *node_exec(struct node *n)
+struct exec *node_exec(struct node *n, uint64_t now_us)
 {
+    n->now_us = now_us; /* what exec says next is handed on with the time of this input */
     return n->exec;
 }
 

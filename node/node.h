@@ -134,7 +134,7 @@ void node_on_writable(struct node *n, uint64_t now_us, uint32_t conn);
 /* `err` IPX_END for an orderly end of file. */
 void node_on_closed(struct node *n, uint64_t now_us, uint32_t conn, enum ipx_err err);
 /* The exec core, for answers about processes and storage (exec_on_started, exec_on_stored ..). */
-struct exec *node_exec(struct node *n);
+struct exec *node_exec(struct node *n, uint64_t now_us);
 /* Measured by the shell now and then: feeds vitals. */
 struct node_vitals {
     double load;

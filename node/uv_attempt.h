@@ -54,7 +54,7 @@ struct shell_exec {
 
 static inline struct exec *attempt_core(struct shell_exec *x)
 {
-    return node_exec(x->shell->node);
+    return node_exec(x->shell->node, shell_now_us(x->shell));
 }
 
 struct attempt *attempt_find(struct shell_exec *x, uint64_t id);

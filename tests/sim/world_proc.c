@@ -48,7 +48,7 @@ void world_kill_processes(struct world *w, unsigned node)
 static void advance(struct world *w, struct world_process *p)
 {
     struct world_node *n = &w->nodes[p->node];
-    struct exec *x = node_exec(n->node);
+    struct exec *x = node_exec(n->node, w->now_us);
     uint64_t attempt = p->attempt;
     if (!p->is_over || p->is_paused) {
         return;
@@ -98,9 +98,9 @@ static void run_started(void *user, struct event *e)
     if (p->is_absent) {
         uint64_t attempt = p->attempt;
         forget(w, p);
-        exec_on_started(node_exec(n->node), w->now_us, attempt, IPX_NOT_FOUND);
+        exec_on_started(node_exec(n->node, w->now_us), w->now_us, attempt, IPX_NOT_FOUND);
     } else {
-        exec_on_started(node_exec(n->node), w->now_us, p->attempt, IPX_OK);
+        exec_on_started(node_exec(n->node, w->now_us), w->now_us, p->attempt, IPX_OK);
         if (!p->reads_stdin) {
             heap_push(&w->heap, &(struct event){.due_us = w->now_us + p->run_us,
                                                 .run = run_end,
@@ -195,7 +195,7 @@ static void take_stdin(struct world *w, struct world_node *n, const struct exec_
         assert(p->out != NULL);
         memcpy(p->out + p->out_len, in->bytes.data, in->bytes.len);
         p->out_len += in->bytes.len;
-        exec_on_stdin_taken(node_exec(n->node), w->now_us, in->attempt);
+        exec_on_stdin_taken(node_exec(n->node, w->now_us), w->now_us, in->attempt);
     }
     if (is_end) {
         struct event e = {.due_us = w->now_us + 100,
@@ -254,7 +254,7 @@ static void store(struct world *w, struct world_node *n, const struct exec_actio
     assert(o->bytes != NULL);
     memcpy(o->bytes + o->len, s->bytes.data, s->bytes.len);
     o->len += s->bytes.len;
-    exec_on_stored(node_exec(n->node), w->now_us, s->object, IPX_OK);
+    exec_on_stored(node_exec(n->node, w->now_us), w->now_us, s->object, IPX_OK);
 }
 
 static void load(struct world *w, struct world_node *n, const struct exec_action_store *s)
@@ -265,7 +265,7 @@ static void load(struct world *w, struct world_node *n, const struct exec_action
         size_t len = IPX_MIN((size_t)s->len, o->len - (size_t)s->offset);
         bytes = slice_of(o->bytes + s->offset, len);
     }
-    exec_on_loaded(node_exec(n->node), w->now_us, s->object, s->offset, bytes);
+    exec_on_loaded(node_exec(n->node, w->now_us), w->now_us, s->object, s->offset, bytes);
 }
 
 void world_exec(struct world *w, struct world_node *n, const struct exec_action *a)
