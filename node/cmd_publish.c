@@ -63,7 +63,8 @@ static int read_framing(struct publishing *p, struct source_publish *m)
         m->framing = SOURCE_FRAMING_LENGTH;
         return 0;
     }
-    if (!quantity(text, 1, 0, &size) || size < 1 || size > SOURCE_FRAME_MAX) {
+    bool is_size = quantity(text, 1, 0, &size) || quantity(text, 0, 0, &size); /* or plain bytes */
+    if (!is_size || size < 1 || size > SOURCE_FRAME_MAX) {
         return cmd_usage(p->c, "--frame is lines, len, or a size of at most 192KiB",
                          "Example: --frame 64KiB");
     }
