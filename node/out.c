@@ -128,7 +128,7 @@ json_t *out_object(void)
 void out_json(struct out *o, json_t *object)
 {
     (void)o;
-    char *text = json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    char *text = json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12));
     if (text != NULL) {
         puts(text);
     }
