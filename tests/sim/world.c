@@ -28,6 +28,9 @@ static void on_trace(void *user, const struct trace_record *r)
     if (w->options.traces) {
         fputs(line, stdout);
     }
+    if (w->on_trace != NULL) {
+        w->on_trace(w->trace_user, n, r);
+    }
 }
 
 /* --- making --- */

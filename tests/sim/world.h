@@ -96,6 +96,9 @@ struct world {
     struct world_node nodes[WORLD_NODES_MAX];
     struct list pipes, processes, clients;
     uint64_t trace_hash; /* of all trace records so far */
+    /* Besides the hash; NULL: nobody. Must not call into the world. */
+    void (*on_trace)(void *user, const struct world_node *n, const struct trace_record *r);
+    void *trace_user;
     uint64_t n_events;
 };
 
