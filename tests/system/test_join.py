@@ -42,7 +42,8 @@ def timed_join(mesh, name, ticket, others):
     joined, whole = join_whole(mesh, name, ticket, others)
     print(f"    {name}: sees all {joined * 1000:.0f} ms after `join` began, has run a task on "
           f"each of {len(others)} after {whole * 1000:.0f} ms")
-    check(whole < JOIN_MAX_S, f"{joined:.2f} s until it sees all, {whole:.2f} s with a task on each")
+    check(whole < JOIN_MAX_S,
+          f"{joined:.2f} s until it sees all, {whole:.2f} s with a task on each")
 
 
 @case
