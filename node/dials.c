@@ -2,6 +2,7 @@
 /* Links being made: one address after the other, then the peer is asked to dial back; the streams
  * that want the link wait here. */
 #include "node/core.h"
+#include "node/session_wire.h"
 
 #define DIAL_TRY_US (2 * US_PER_S)      /* one address; the next is tried then */
 #define DIAL_GIVE_UP_US (10 * US_PER_S) /* all of them, and being dialled back */
@@ -52,6 +53,18 @@ static bool begin_conn(struct node *n, struct dial *d, const struct addr *addr)
     return true;
 }
 
+static void ask_reverse(struct node *n, const struct node_id *peer)
+{
+    struct session_reverse m = {0};
+    struct writer w = writer_of(n->body, sizeof(n->body));
+    while (m.n < SESSION_REVERSE_MAX && m.n < n->config.n_listen) {
+        m.addrs[m.n] = n->config.listen[m.n];
+        m.n++;
+    }
+    session_reverse_encode(&m, &w);
+    members_send(n, peer, NULL, SESSION_REVERSE, 0, writer_slice(&w));
+}
+
 /* The next address; when all have failed the peer is asked to dial us. */
 static void dial_next(struct node *n, struct dial *d)
 {
@@ -69,7 +82,7 @@ static void dial_next(struct node *n, struct dial *d)
     } else if (!d->is_reversed) {
         d->is_reversed = true;
         d->try_us = d->due_us;
-        members_send(n, &d->peer, NULL, SESSION_REVERSE, 0, SLICE_EMPTY);
+        ask_reverse(n, &d->peer);
     }
 }
 

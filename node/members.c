@@ -2,6 +2,7 @@
 /* Who is there: carries messages between sessions and the cores dht, gossip and exec, and tells
  * each what the others learnt. */
 #include "node/core.h"
+#include "node/session_wire.h"
 
 #define JOIN_WIDTH 3 /* comparing views with so many of the first peers is enough */
 #define CLONE_YOUNG_US (10 * US_PER_S) /* a higher boot heard so soon is our own older disk */
@@ -147,28 +148,40 @@ void members_update_vitals(struct node *n)
 
 static void answer_chain(struct node *n, const struct session_action *a)
 {
-    const struct chain *c = NULL;
     struct hash want;
-    if (a->body.len == sizeof(want.bytes)) {
-        memcpy(want.bytes, a->body.data, sizeof(want.bytes));
-        c = chains_find(&n->chains, &want);
+    struct slice bytes = SLICE_EMPTY;
+    struct writer w = writer_of(n->body, sizeof(n->body));
+    if (session_get_chain_decode(a->body, &want) != IPX_OK) {
+        return;
     }
-    struct slice bytes = c != NULL ? slice_of(c->bytes, c->len) : SLICE_EMPTY;
-    if (n->chain_len > 0 && a->body.len == sizeof(want.bytes) &&
-        hash_equal(&want, &n->self.chain_hash)) {
+    const struct chain *c = chains_find(&n->chains, &want);
+    if (n->chain_len > 0 && hash_equal(&want, &n->self.chain_hash)) {
         bytes = slice_of(n->chain, n->chain_len);
+    } else if (c != NULL) {
+        bytes = slice_of(c->bytes, c->len);
     }
-    if (bytes.len > 0) {
-        members_send(n, &a->peer, &a->addr, SESSION_CHAIN, a->request_id, bytes);
-    }
+    session_chain_encode(bytes, &w);
+    members_send(n, &a->peer, &a->addr, SESSION_CHAIN, a->request_id, writer_slice(&w));
 }
 
 /* A chain that we asked for; it is verified like any other, whoever brings it. */
 static void take_chain(struct node *n, const struct session_action *a)
 {
     const struct chain *c;
-    err_ignore(chains_put(&n->chains, node_wall_ms(n), a->body, SLICE_EMPTY, NULL, &c),
-               "an invalid chain is no chain");
+    struct slice chain;
+    if (session_chain_decode(a->body, &chain) == IPX_OK && chain.len > 0) {
+        err_ignore(chains_put(&n->chains, node_wall_ms(n), chain, SLICE_EMPTY, NULL, &c),
+                   "an invalid chain is no chain");
+    }
+}
+
+/* Dialled where its session is: the addresses it names may be those of somebody else. */
+static void take_reverse(struct node *n, const struct session_action *a)
+{
+    struct session_reverse m;
+    if (session_reverse_decode(a->body, &m) == IPX_OK) {
+        conns_on_reverse(n, &a->peer, &a->addr);
+    }
 }
 
 static void dispatch(struct node *n, const struct session_action *a, bool is_early)
@@ -183,7 +196,7 @@ static void dispatch(struct node *n, const struct session_action *a, bool is_ear
         } else if (type == SESSION_CHAIN) {
             take_chain(n, a);
         } else if (type == SESSION_REVERSE && a->facts != NULL) {
-            conns_on_reverse(n, &a->peer, &a->addr);
+            take_reverse(n, a);
         } else {
             admission_recv(n, a);
         }
@@ -305,8 +318,10 @@ static void need_chain(struct node *n, const struct gossip_action *a)
     }
     if (err == IPX_NEED_CHAIN && cert_chain_split(a->u.chain.chain, &parts) == IPX_OK) {
         /* who told us of it also knows who admitted it; the next comparison brings it again */
+        struct writer w = writer_of(n->body, sizeof(n->body));
+        session_get_chain_encode(&parts.admitter_chain, &w);
         members_send(n, &a->u.chain.from.id, &a->u.chain.from.addr, SESSION_GET_CHAIN, 0,
-                     slice_of(parts.admitter_chain.bytes, sizeof(parts.admitter_chain.bytes)));
+                     writer_slice(&w));
     }
     gossip_on_chain_failed(&n->gossip, n->now_us, id);
 }
