@@ -136,7 +136,7 @@ def main():
             print(f"FAIL {path}: {e}")
         left = mesh.processes()
         for pid in left:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGTERM)
         if left and not failed:
             failed += 1
             print(f"FAIL {path}: left {len(left)} processes behind")
