@@ -89,6 +89,14 @@ class Node:
     def shown(self):
         return f"{self.lab}/{self.name}"
 
+    @property
+    def scratch(self):
+        """Where its tasks have their directories, as root (node/os_scratch.c)."""
+        number = 14695981039346656037
+        for byte in self.home.encode():
+            number = (number ^ byte) * 1099511628211 % (1 << 64)
+        return f"/var/tmp/ipx-{number:016x}"
+
     def argv(self, *words):
         return [self.mesh.binary, words[0], "--home", self.home, *words[1:]]
 
@@ -192,7 +200,8 @@ class Node:
 class Mesh:
     def __init__(self, build):
         self.binary = find_binary(build)
-        self.base = tempfile.mkdtemp(prefix="ipx-", dir="/tmp")
+        # short: a socket's address has room for 108 bytes
+        self.base = tempfile.mkdtemp(prefix="ipx-", dir=os.environ.get("IPX_TEST_TMP", "/tmp"))
         os.chmod(self.base, 0o755)  # as root, tasks run as users of their own
         self.nodes, self.children = [], []
 
@@ -246,7 +255,7 @@ class Mesh:
                 continue
         return "".join(shown)
 
-    def close(self, keep_files=False):
+    def close(self):
         """Stops everything; returns lines about what had to be killed."""
         for process in self.children:
             if process.poll() is None:
@@ -281,6 +290,9 @@ class Mesh:
                 os.kill(pid, signal.SIGKILL)
             except OSError:
                 pass  # gone in between
-        if not keep_files:
-            shutil.rmtree(self.base, ignore_errors=True)
+        for node in self.nodes:
+            if os.path.exists(node.scratch):
+                told.append(f"{node.scratch} was left behind")
+                shutil.rmtree(node.scratch, ignore_errors=True)
+        shutil.rmtree(self.base, ignore_errors=True)
         return told
