@@ -117,6 +117,10 @@ enum ipx_err join_use_chain(struct node *n, struct slice chain, const struct cer
     n->chain_len = chain.len;
     n->self = *facts;
     node_save_later(n, NODE_SAVE_CHAIN);
+    if (!facts->is_plain) {
+        /* without the admitter's chain ours proves nothing after a restart */
+        node_save_later(n, NODE_SAVE_ISSUERS);
+    }
     return session_set_chain(n->sessions, n->now_us, slice_of(n->chain, n->chain_len));
 }
 
