@@ -3,8 +3,9 @@
 """Proves that each gate of tools/check bites: a tree with one defect makes the gate fail and
 name the defect, and the same tree without it passes.
 
-usage: test_gates.py     (build/gcc must exist, for its flags)
+usage: test_gates.py     (build/gcc must be built: its flags, its libraries, its programs)
 """
+import glob
 import json
 import os
 import re
@@ -244,7 +245,7 @@ class Warnings(GateCase):
     def test_each_under_both_compilers(self):
         with open(ROOT + "/build/gcc/compile_commands.json", encoding="utf-8") as f:
             command = next(c["command"] for c in json.load(f) if c["file"].endswith("base/sm.c"))
-        words = shlex.split(command)
+        words = shlex.split(command.removeprefix("ccache "))
         flags = words[1:words.index("-MD")] + ["-c", "-o", "/dev/null"]
         for compiler in ("gcc", "clang"):
             for name, text in dict(self.CASES, good="int f(void);\n").items():
@@ -255,6 +256,119 @@ class Warnings(GateCase):
                 self.assertEqual(rc != 0, name != "good", f"{compiler} {name}: {out}")
                 if name != "good":
                     self.assertIn("-W", out)
+
+
+class Documents(GateCase):
+    """Gates that compare what the tree says with what its programs and its bytes say."""
+
+    def copies(self, *patterns):
+        files = {}
+        for pattern in patterns:
+            for path in glob.glob(os.path.join(ROOT, pattern)):
+                with open(path, encoding="utf-8") as f:
+                    files[os.path.relpath(path, ROOT)] = f.read()
+        return self.tree(files)
+
+    def edit(self, tree, name, old, new):
+        with open(tree.at(name), encoding="utf-8") as f:
+            text = f.read()
+        self.assertIn(old, text)
+        tree.write(name, text.replace(old, new, 1))
+
+    def docs_tree(self):
+        tree = self.copies("docs/*.md", "docs/wire/*.md", "tests/tools/print_states.c")
+        os.makedirs(tree.at("build/gcc/tests/tools"))
+        os.symlink(ROOT + "/build/gcc/tests/tools/print_states",
+                   tree.at("build/gcc/tests/tools/print_states"))
+        for folder in ("dht", "gossip", "exec", "node"):
+            os.makedirs(tree.at(folder))
+        return tree
+
+    def test_docs(self):
+        tree = self.docs_tree()
+        self.passes(tree, "docs")
+        self.edit(tree, "docs/states.md", "| ", "| not ")
+        self.bites(tree, "docs", "out of date: docs/states.md;")
+        tree = self.docs_tree()
+        self.edit(tree, "docs/wire/gossip.md", "\n\n", "\n\nOne more sentence.\n\n")
+        self.bites(tree, "docs", "out of date: docs/wire.md;")
+        tree = self.docs_tree()
+        tree.write("dht/new.c", SPDX + "const struct sm_table dht_new_table = {0};\n")
+        self.bites(tree, "docs", "dht/new.c: dht_new_table is not in tests/tools/print_states.c")
+
+    def test_golden(self):
+        def tests():
+            return self.copies("tests/system/test_golden.py", "tests/unit/*.c")
+        self.passes(tests(), "golden")
+        # a map {1: 7}, written with a length that is not the shortest
+        for planted, said in (("b80101" + "07", "not canonical"), ("a10107" + "00", "bytes after"),
+                              ("a1613107", "is not an instance of"), ("a101", "premature end")):
+            tree = tests()
+            with open(tree.at("tests/unit/dht_wire.c"), "a", encoding="utf-8") as f:
+                f.write(f'static const char golden_more[] = "{planted}";\n')
+            self.bites(tree, "golden", said)
+        tree = tests()
+        tree.write("tests/unit/dht_wire.c", SPDX)
+        self.bites(tree, "golden", "dht_wire: fewer golden items than before")
+
+
+class Worlds(GateCase):
+    """The scenarios and the simulation, linked with one function of a core replaced by a bug."""
+
+    FAULTS = {
+        "deaf": "int __wrap_gossip_recv(void);\nint __wrap_gossip_recv(void) { return 0; }\n",
+        "hidden": "#include <stdint.h>\nuint64_t __real_rng_below(void *r, uint64_t n);\n"
+                  "uint64_t __wrap_rng_below(void *r, uint64_t n);\n"
+                  "uint64_t __wrap_rng_below(void *r, uint64_t n)\n{\n"
+                  "    static uint64_t calls;\n"
+                  "    return (__real_rng_below(r, n) + calls++ / 64) % n;\n}\n",
+    }
+
+    def program(self, tree, target, fault=None, wrapped=None):
+        """The program as build/gcc links it, and with a fault; returns its path."""
+        rc, out = run("ninja", "-C", "build/gcc", "-t", "commands", target)
+        self.assertEqual(rc, 0, out)
+        words = shlex.split(out.strip().split("\n")[-1].removeprefix("ccache "))
+        made = tree.at((fault or "sound") + "_" + os.path.basename(target))
+        words[words.index("-o") + 1] = made
+        if fault:
+            tree.write(fault + ".c", self.FAULTS[fault])
+            words += [tree.at(fault + ".c"), f"-Wl,--wrap={wrapped}"]
+        rc, out = run(*words, cwd=ROOT + "/build/gcc")
+        self.assertEqual(rc, 0, out)
+        return made
+
+    def world(self, tree, suite, program, *arguments):
+        """A tree with one test in the suite."""
+        tree.write("meson.build", "project('w', 'c')\ntest('it', find_program('" + program + "'), "
+                   f"args: {list(arguments)}, suite: '{suite}')\n")
+        shutil.rmtree(tree.at("build"), ignore_errors=True)
+        rc, out = run("meson", "setup", "build/gcc", cwd=tree.path)
+        self.assertEqual(rc, 0, out)
+
+    def test_scenario(self):
+        tree = self.tree()
+        trace = ROOT + "/tests/scenario/crash.trace"
+        self.world(tree, "scenario", self.program(tree, "tests/scenario/scenario_crash"), trace)
+        self.passes(tree, "scenario")
+        shutil.copy(trace, tree.at("crash.trace"))
+        with open(tree.at("crash.trace"), "a", encoding="utf-8") as f:
+            f.write("  n1 exec done x12\n")
+        self.world(tree, "scenario", tree.at("sound_scenario_crash"), tree.at("crash.trace"))
+        self.bites(tree, "scenario", "run_tests: failed: it")
+        self.world(tree, "scenario", self.program(
+            tree, "tests/scenario/scenario_crash", "deaf", "gossip_recv"), trace)
+        self.bites(tree, "scenario", "run_tests: failed: it")
+
+    def test_simulation(self):
+        tree = self.tree()
+        twice = ("--nodes", "3", "--seed", "7", "--twice")
+        self.world(tree, "sim", self.program(tree, "tests/sim/sim"), *twice)
+        self.passes(tree, "simulation")
+        self.world(tree, "sim", self.program(tree, "tests/sim/sim", "hidden", "rng_below"), *twice)
+        self.bites(tree, "simulation", "seed 7: two runs differ")
+        self.world(tree, "sim", self.program(tree, "tests/sim/sim", "deaf", "gossip_recv"), *twice)
+        self.bites(tree, "simulation", "FAIL", "not all know all")
 
 
 MESON = """project('gates', 'c')
