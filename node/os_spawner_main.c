@@ -13,7 +13,6 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -21,8 +20,12 @@
 
 #include "node/os_proc.h"
 #include "node/os_scratch.h"
+#include "node/os_start.h"
 
 #define SCAN_MS 100 /* between looks for what ended attempts left behind */
+/* Requests taken in one turn, so that their answers go out as one packet; ends are looked at
+ * between turns, however fast requests come. */
+#define REQUESTS_A_TURN 16
 
 struct child {
     uint64_t attempt;
@@ -32,7 +35,7 @@ struct child {
 
 /* One spawner a process: its state may be static, there is nothing else in it. */
 static struct {
-    int fd, signals;
+    int fd, signals, null; /* null: the stdin of attempts that have none */
     bool is_root, is_scan_due;
     uint32_t n_children, last_slot;
     struct child children[SPAWNER_ATTEMPTS_MAX];
@@ -67,97 +70,14 @@ static struct spawner_event *add_event(uint64_t attempt)
 
 /* --- starting --- */
 
-struct start {
-    char **argv, **env;
-    const char *dir;
-    int fds[3];
-    uid_t uid;
-    uint64_t mem_max;
-    volatile int err; /* written by the vforked child: the memory is shared until exec */
-};
-
-/* execvpe says EACCES where a folder of PATH is closed to the task, found or not. */
-static int exec_error(const char *name, int err)
-{
-    char path[4096];
-    const char *dirs = getenv("PATH");
-    if (err != EACCES || dirs == NULL || strchr(name, '/') != NULL) {
-        return err;
-    }
-    while (*dirs != '\0') {
-        size_t len = strcspn(dirs, ":");
-        int n = snprintf(path, sizeof(path), "%.*s/%s", (int)len, dirs, name);
-        if (n > 0 && (size_t)n < sizeof(path) && access(path, F_OK) == 0) {
-            return EACCES;
-        }
-        dirs += len + (dirs[len] == ':');
-    }
-    return ENOENT;
-}
-
 /* A task may open its own /dev/stdout again: a pipe belongs to who made it. */
 static void give_pipes(const int *fds, uid_t uid)
 {
-    struct stat st;
     for (int i = 0; i < 3; i++) {
-        if (fstat(fds[i], &st) == 0 && S_ISFIFO(st.st_mode) && fchown(fds[i], uid, uid) != 0) {
+        if (fds[i] != sp.null && fchown(fds[i], uid, uid) != 0) {
             return; /* then it may not: no reason not to run */
         }
     }
-}
-
-/* In the vforked child: only system calls, and nothing that changes the parent's memory. */
-static void become(struct start *s)
-{
-    sigset_t none;
-    sigemptyset(&none);
-    if (setsid() < 0 || chdir(s->dir) != 0) {
-        s->err = errno;
-        _exit(126);
-    }
-    for (int i = 0; i < 3; i++) {
-        if (dup2(s->fds[i], i) < 0) {
-            s->err = errno;
-            _exit(126);
-        }
-    }
-    syscall(SYS_close_range, 3u, ~0u, 0u);
-    if (s->mem_max > 0) {
-        struct rlimit limit = {.rlim_cur = s->mem_max, .rlim_max = s->mem_max};
-        setrlimit(RLIMIT_AS, &limit);
-    }
-    if (sp.is_root && (syscall(SYS_setgroups, 0, NULL) != 0 ||
-                       syscall(SYS_setresgid, s->uid, s->uid, s->uid) != 0 ||
-                       syscall(SYS_setresuid, s->uid, s->uid, s->uid) != 0)) {
-        s->err = errno;
-        _exit(126);
-    }
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    for (int sig = 1; sig < 32; sig++) {
-        signal(sig, SIG_DFL);
-    }
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    execvpe(s->argv[0], s->argv, s->env);
-    s->err = exec_error(s->argv[0], errno);
-    _exit(127);
-}
-
-static pid_t start_process(struct start *s)
-{
-    s->err = 0;
-    pid_t pid = vfork();
-    if (pid == 0) {
-        become(s);
-    }
-    if (pid < 0) {
-        s->err = errno;
-        return -1;
-    }
-    if (s->err != 0) {
-        waitpid(pid, NULL, 0);
-        return -1;
-    }
-    return pid;
 }
 
 static struct child *take_slot(void)
@@ -207,6 +127,7 @@ static int spawn(struct spawner_request *r, char *text, int *fds)
                       .env = env,
                       .dir = dir,
                       .mem_max = r->mem_max,
+                      .has_uid = sp.is_root,
                       .uid = SPAWNER_UID_FIRST + (uid_t)(c - sp.children)};
     int err = scratch_make(r->attempt, sp.is_root ? s.uid : (uid_t)-1, dir);
     if (err != 0) {
@@ -250,19 +171,15 @@ static char *request_text(const struct spawner_request *r, int memfd)
 static void on_spawn(struct spawner_request *r, size_t len, int *got, int n_got)
 {
     int next = 0;
-    int null = r->has_stdin ? -1 : open("/dev/null", O_RDONLY | O_CLOEXEC);
     int want = (r->has_stdin ? 3 : 2) + (r->has_memfd ? 1 : 0);
     int err = EINVAL;
     if (n_got == want && (r->has_memfd || len == sizeof(*r) + r->argv_len + r->env_len)) {
         int fds[3];
-        fds[0] = r->has_stdin ? got[next++] : null;
+        fds[0] = r->has_stdin ? got[next++] : sp.null;
         fds[1] = got[next++];
         fds[2] = got[next++];
         char *text = request_text(r, r->has_memfd ? got[next] : -1);
         err = text == NULL ? EINVAL : spawn(r, text, fds);
-    }
-    if (null >= 0) {
-        close(null);
     }
     add_event(r->attempt)->err = err;
 }
@@ -285,8 +202,10 @@ static void on_kill(const struct spawner_request *r)
     }
 }
 
-/* One packet; false when the node is gone. */
-static bool receive(void)
+enum received { RECEIVED_ONE, RECEIVED_NONE, RECEIVED_END };
+
+/* One packet; RECEIVED_END: the node is gone. */
+static enum received receive(void)
 {
     union {
         struct cmsghdr align;
@@ -300,10 +219,10 @@ static bool receive(void)
     int fds[8], n_fds = 0;
     ssize_t n = recvmsg(sp.fd, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-        return true;
+        return RECEIVED_NONE;
     }
     if (n < (ssize_t)sizeof(struct spawner_request)) {
-        return false;
+        return RECEIVED_END;
     }
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
@@ -318,6 +237,17 @@ static bool receive(void)
     }
     for (int i = 0; i < n_fds; i++) {
         close(fds[i]);
+    }
+    return RECEIVED_ONE;
+}
+
+static bool receive_some(void)
+{
+    for (int i = 0; i < REQUESTS_A_TURN; i++) {
+        enum received got = receive();
+        if (got != RECEIVED_ONE) {
+            return got == RECEIVED_NONE;
+        }
     }
     return true;
 }
@@ -450,7 +380,7 @@ static void loop(void)
             while (reap_one()) {
             }
         }
-        if (fds[0].revents != 0 && !receive()) {
+        if (fds[0].revents != 0 && !receive_some()) {
             return;
         }
         flush_events();
@@ -470,10 +400,7 @@ void spawner_main(int fd, const char *scratch_home)
     for (int sig = 1; sig < 32; sig++) {
         signal(sig, SIG_DFL);
     }
-    signal(SIGINT, SIG_IGN);
-    signal(SIGTERM, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
-    signal(SIGPIPE, SIG_IGN);
+    start_set_ignored(SIG_IGN);
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
     sigprocmask(SIG_SETMASK, &set, NULL);
@@ -481,8 +408,9 @@ void spawner_main(int fd, const char *scratch_home)
     syscall(SYS_close_range, 4u, ~0u, 0u);
     sp.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     fcntl(sp.fd, F_SETFD, FD_CLOEXEC);
+    sp.null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     sp.is_root = geteuid() == 0;
-    if (sp.signals >= 0 && scratch_init(scratch_home, sp.is_root) == 0) {
+    if (sp.signals >= 0 && sp.null >= 0 && scratch_init(scratch_home, sp.is_root) == 0) {
         loop();
     }
     end_all();
