@@ -108,6 +108,7 @@ static void free_node(struct world_node *n)
 {
     node_free(n->node);
     n->node = NULL;
+    n->w->n_up--;
     assert(n->mem.used == 0);
 }
 
@@ -220,6 +221,7 @@ void world_start(struct world *w, unsigned i)
     assert(err == IPX_OK);
     (void)err;
     ad_unref(config.ad);
+    w->n_up++;
     n->next_conn = NODE_CONN_ACCEPTED;
     n->is_stopped = false;
     node_start(n->node, w->now_us, w->wall_base_ms + (int64_t)(w->now_us / US_PER_MS));
@@ -387,26 +389,28 @@ void world_run(struct world *w, uint64_t until_us)
     world_run_until(w, until_us, NULL, NULL);
 }
 
-bool world_is_converged(struct world *w, void *unused)
+static bool sees_all(const struct node *n, unsigned n_live)
 {
-    unsigned n_live = 0;
-    (void)unused;
-    for (unsigned i = 0; i < w->n_nodes; i++) {
-        n_live += w->nodes[i].node != NULL;
+    if (!n->has_cores || gossip_n_live(&n->gossip) != n_live) {
+        return false;
     }
-    for (unsigned i = 0; i < w->n_nodes; i++) {
-        const struct node *n = w->nodes[i].node;
-        if (n == NULL) {
-            continue;
-        }
-        if (!n->has_cores || gossip_n_live(&n->gossip) != n_live) {
+    for (const struct gossip_member *m = members_next(n, NULL); m != NULL; m = members_next(n, m)) {
+        if (gossip_member_is_live(m) && m->ad == NULL) {
             return false;
         }
-        for (const struct gossip_member *m = members_next(n, NULL); m != NULL;
-             m = members_next(n, m)) {
-            if (gossip_member_is_live(m) && m->ad == NULL) {
-                return false;
-            }
+    }
+    return true;
+}
+
+/* Asked after each event: whoever did not see all the last time is asked first. */
+bool world_is_converged(struct world *w, void *unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < w->n_nodes; i++) {
+        unsigned at = (w->doubtful + i) % w->n_nodes;
+        if (w->nodes[at].node != NULL && !sees_all(w->nodes[at].node, w->n_up)) {
+            w->doubtful = at;
+            return false;
         }
     }
     return true;

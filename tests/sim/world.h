@@ -92,7 +92,8 @@ struct world {
     struct keys_new made;
     struct crypt_keypair issuer;
     uint8_t gate[32];
-    unsigned n_nodes;
+    unsigned n_nodes, n_up;
+    unsigned doubtful; /* did not see all the last time */
     struct world_node nodes[WORLD_NODES_MAX];
     struct list pipes, processes, clients;
     uint64_t trace_hash; /* of all trace records so far */
