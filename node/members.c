@@ -347,6 +347,10 @@ static void on_member_down(struct node *n, const struct gossip_member *m)
     if (c != NULL) {
         conns_close(n, c, IPX_UNREACHABLE);
     }
+    if (m->reason == GOSSIP_REASON_EXPIRED || m->reason == GOSSIP_REASON_BARRED) {
+        enum ipx_err err = m->reason == GOSSIP_REASON_EXPIRED ? IPX_EXPIRED : IPX_REVOKED;
+        session_forget(n->sessions, n->now_us, &m->facts.id, err); /* a key outlives no right */
+    }
 }
 
 static void on_gossip(struct node *n, const struct gossip_action *a)

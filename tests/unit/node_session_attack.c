@@ -427,3 +427,50 @@ TEST(node_session_attack, no_memory_at_any_point)
         sw_done(&w);
     }
 }
+
+/* Who has our own key can forge the first message of anybody to us, and not one more (class 10):
+ * all that a first message gets is the answer to a question that changes nothing. */
+TEST(node_session_attack, a_first_message_alone_gets_a_read_only_answer_at_most)
+{
+    sw_init(&w, 31);
+    sw_say(&w, 0, 1, SW_FIND_NODE, "key");
+    w.is_held = true;
+    sw_drain(&w, 0);
+    CHECK_EQ(w.n_flight, 1);
+    struct sw_packet init = w.flight[0];
+    w.n_flight = 0;
+    sw_deliver(&w, &init);
+    CHECK_EQ(w.n_flight, 1); /* the answer, of no use without the key of the one it names */
+    CHECK_EQ(packet_type_of(slice_of(w.flight[0].bytes, w.flight[0].len)), PACKET_RESP);
+    w.n_flight = 0;
+    CHECK_EQ(sw_count(&w, 1, SESSION_ACTION_EARLY), 1);
+    CHECK_EQ(sw_count(&w, 1, SESSION_ACTION_UP), 0);
+    CHECK(!sw_is_up(&w, 1, 0));
+    sw_say(&w, 1, 0, 40, "a secret"); /* waits for a call of our own: not for the forger */
+    sw_run(&w, 6 * US_PER_S);
+    CHECK(w.n_flight > 0);
+    for (size_t i = 0; i < w.n_flight; i++) {
+        struct slice k = slice_of(w.flight[i].bytes, w.flight[i].len);
+        CHECK(packet_type_of(k) == PACKET_INIT || !addr_equal(&w.flight[i].from, &w.nodes[1].addr));
+    }
+    w.n_flight = 0;
+    w.is_held = false;
+    sw_done(&w);
+}
+
+/* Dialled one, and another lives at that address (class 17): nothing comes up with anybody. */
+TEST(node_session_attack, another_node_at_the_address_is_not_taken_for_the_one_called)
+{
+    sw_init(&w, 32);
+    struct session_message m = {.peer = w.nodes[1].key.pk,
+                                .to = w.nodes[2].addr,
+                                .type = 40,
+                                .body = slice_text("for node 1 alone")};
+    CHECK_OK(session_send(w.nodes[0].plane, w.now_us, &m));
+    sw_run(&w, 30 * US_PER_S);
+    CHECK_EQ(w.nodes[2].n_events, 0);
+    CHECK_EQ(w.nodes[2].n_sent, 0);
+    CHECK(!sw_is_up(&w, 0, 1) && !sw_is_up(&w, 0, 2));
+    CHECK_EQ(sw_count(&w, 0, SESSION_ACTION_FAILED), 1);
+    sw_done(&w);
+}
