@@ -108,3 +108,20 @@ void *mem_dup(struct mem *m, const void *data, size_t len)
     }
     return copy;
 }
+
+bool mem_charge(struct mem *m, size_t size)
+{
+    if (!mem_may_grow(m, size)) {
+        return false;
+    }
+    m->n_live++;
+    mem_count(m, size);
+    return true;
+}
+
+void mem_discharge(struct mem *m, size_t size)
+{
+    assert(m->n_live > 0 && m->used >= size);
+    m->n_live--;
+    m->used -= size;
+}

@@ -30,5 +30,9 @@ IPX_MUST_USE void *mem_alloc_array(struct mem *m, size_t n, size_t size);
 IPX_MUST_USE void *mem_realloc(struct mem *m, void *p, size_t size);
 /* NULL is allowed. */
 void mem_free(struct mem *m, void *p);
+/* Memory that a library takes from an allocator of its own on our behalf: counted against the same
+ * limit. False as mem_alloc gives NULL; what was charged is discharged by the same caller. */
+IPX_MUST_USE bool mem_charge(struct mem *m, size_t size);
+void mem_discharge(struct mem *m, size_t size);
 /* A copy of the slice with a NUL behind it (not counted in its length). */
 IPX_MUST_USE void *mem_dup(struct mem *m, const void *data, size_t len);

@@ -15,6 +15,7 @@
 #include "gossip/probe.h"
 #include "node/link.h"
 #include "node/mux_core.h"
+#include "node/tls.h"
 
 static const struct sm_table *const tables[] = {
     &dht_entry_table,    &dht_lookup_candidate_table,
@@ -23,7 +24,7 @@ static const struct sm_table *const tables[] = {
     &gossip_probe_table, &exec_job_table,
     &exec_task_table,    &exec_seat_table,
     &exec_claim_table,   &link_state_table,
-    &mux_stream_table,
+    &mux_stream_table,   &tls_state_table,
 };
 
 static void print_state(const struct sm_table *t, uint32_t from)

@@ -102,3 +102,19 @@ TEST(base_mem, ordered_failure)
         CHECK_EQ(m.used, 0);
     }
 }
+
+TEST(base_mem, charges_count_as_blocks_do)
+{
+    struct mem m;
+    mem_init(&m, 100);
+    CHECK(mem_charge(&m, 60));
+    CHECK_EQ(m.used, 60);
+    CHECK_EQ(m.n_live, 1);
+    CHECK(!mem_charge(&m, 41));
+    CHECK(mem_alloc(&m, 41) == NULL);
+    mem_discharge(&m, 60);
+    CHECK_EQ(m.used, 0);
+    CHECK_EQ(m.peak, 60);
+    m.fail_after = 0;
+    CHECK(!mem_charge(&m, 1));
+}
