@@ -48,7 +48,8 @@ static void name_node(struct world_node *n, unsigned i)
     n->index = i;
     n->addr.family = ADDR_V4;
     n->addr.ip[0] = 10;
-    n->addr.ip[2] = (uint8_t)(i >> 8);
+    n->addr.ip[1] = (uint8_t)((i + 1) >> 16);
+    n->addr.ip[2] = (uint8_t)((i + 1) >> 8);
     n->addr.ip[3] = (uint8_t)(i + 1);
     n->addr.port = NODE_PORT_DEFAULT;
     snprintf(n->name, sizeof(n->name), "n%u", i);
@@ -86,6 +87,8 @@ void world_init(struct world *w, const struct world_options *o)
     w->trace_hash = UINT64_C(14695981039346656037);
     mem_init(&w->mem, SIZE_MAX);
     heap_init(&w->heap, &w->mem);
+    w->nodes = mem_alloc_array(&w->mem, w->n_nodes, sizeof(*w->nodes));
+    assert(w->nodes != NULL);
     list_init(&w->pipes);
     list_init(&w->processes);
     list_init(&w->clients);
@@ -139,6 +142,7 @@ void world_done(struct world *w)
         list_unlink(&p->list);
         mem_free(&w->mem, p);
     }
+    mem_free(&w->mem, w->nodes);
     assert(w->mem.used == 0);
 }
 

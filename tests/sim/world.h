@@ -6,14 +6,14 @@
  *
  * Invariant: events happen in the order (time, sequence number), so a seed is a whole run. One
  * random stream a purpose: another fault class does not shift the others' numbers. Addresses are
- * 10.0.x.y:7433 by node index.
+ * 10.x.y.z:7433 by node index.
  *
  * Use: world_init, world_make_mesh, then commands and world_run(until); world_check after it.
  */
 #include "node/core.h"
 #include "tests/sim/heap.h"
 
-#define WORLD_NODES_MAX 256
+#define WORLD_NODES_MAX 16384 /* of which 2,048 in a zone */
 #define WORLD_CLIENT_JOBS_MAX 64
 
 struct world_options {
@@ -94,7 +94,7 @@ struct world {
     uint8_t gate[32];
     unsigned n_nodes, n_up;
     unsigned doubtful; /* did not see all the last time */
-    struct world_node nodes[WORLD_NODES_MAX];
+    struct world_node *nodes;
     struct list pipes, processes, clients;
     uint64_t trace_hash; /* of all trace records so far */
     /* Besides the hash; NULL: nobody. Must not call into the world. */

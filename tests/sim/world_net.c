@@ -14,7 +14,7 @@ static uint64_t delay(struct world *w)
 
 struct world_node *world_by_addr(struct world *w, const struct addr *a)
 {
-    unsigned i = (unsigned)(a->ip[2] << 8) + a->ip[3] - 1u;
+    unsigned i = (unsigned)(a->ip[1] << 16) + (unsigned)(a->ip[2] << 8) + a->ip[3] - 1u;
     return i < w->n_nodes && addr_equal(a, &w->nodes[i].addr) ? &w->nodes[i] : NULL;
 }
 
