@@ -72,7 +72,7 @@ size_t dht_table_n_nearer(const struct dht_table *t, const struct dht_pos *targe
 uint64_t dht_table_size_estimate(const struct dht_table *t)
 {
     const struct dht_entry *near[DHT_SIBLINGS];
-    uint64_t size[DHT_SIBLINGS];
+    uint64_t size[DHT_SIBLINGS] = {0};
     size_t n = dht_table_closest(t, &t->self, DHT_CLOSEST_SEED, near, DHT_SIBLINGS);
     if (n < DHT_SIBLINGS) {
         return n + 1; /* all there are */

@@ -133,6 +133,7 @@ static void integer_read(const struct field *f, struct cbor_reader *r, uint8_t *
 }
 
 /* Items are checked here once and for all: who walks them later needs not ask again. */
+/* NOLINTNEXTLINE(misc-no-recursion) as deep as the tables of this program nest */
 static void items_read(const struct field *f, struct cbor_reader *r, uint8_t *message)
 {
     union {
@@ -172,6 +173,7 @@ static void counts_read(const struct field *f, struct cbor_reader *r, uint8_t *a
     cbor_array_end(r);
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion) as deep as the tables of this program nest */
 static void field_read(const struct field *f, struct cbor_reader *r, uint8_t *message)
 {
     uint8_t *at = message + f->offset;
@@ -252,6 +254,7 @@ static void message_clear(const struct fields *f, uint8_t *message)
     memset(message, 0, end);
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion) as deep as the tables of this program nest */
 void fields_read(const struct fields *f, struct cbor_reader *r, void *message)
 {
     uint64_t key;

@@ -55,10 +55,10 @@ static struct exec_action *push(struct exec_out *o, enum exec_action_kind kind, 
     struct out_item *item = &o->ring[(o->head + o->n) & (o->cap - 1)];
     *item = (struct out_item){.action = {.kind = kind}, .bytes = bytes};
     o->n++;
-    if (a.len > 0) {
+    if (bytes != NULL && a.len > 0) {
         memcpy(bytes, a.data, a.len);
     }
-    if (b.len > 0) {
+    if (bytes != NULL && b.len > 0) {
         memcpy(bytes + a.len, b.data, b.len);
     }
     if (ret_a != NULL) {

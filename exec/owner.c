@@ -175,7 +175,8 @@ static void job_check(const struct owner_job *j)
     }
     assert(j->tasks == NULL || memcmp(n_in, j->n_in, sizeof(n_in)) == 0);
     for (uint32_t i = j->again_head; i != NO_TASK; i = j->tasks[i].link) {
-        assert(j->tasks[i].state <= OWNER_TASK_PROBING && i < j->next_fresh);
+        assert(i < j->next_fresh && j->tasks != NULL);
+        assert(j->tasks[i].state <= OWNER_TASK_PROBING);
         n_again++;
     }
     assert(n_again == j->n_again);

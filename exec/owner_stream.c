@@ -117,8 +117,8 @@ static void renew_compare(struct owner *o, struct owner_seat *s, const struct ex
                        s->claims[t->pos] == id.task;
         if (is_live && (t->attempt == id.attempt || t->result_attempt == id.attempt)) {
             seen[t->pos / 8] |= (uint8_t)(1 << t->pos % 8);
-        } else if (!seat_lost_has(s, id.task, id.attempt) ||
-                   exec_task_table.states[j->tasks[id.task].state].is_final) {
+        } else if (t == NULL || !seat_lost_has(s, id.task, id.attempt) ||
+                   exec_task_table.states[t->state].is_final) {
             seat_cancel(o, s, false, id.task, id.attempt, 9);
         }
         /* else: given up when the link broke, not yet done elsewhere: the first result counts */

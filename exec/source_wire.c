@@ -8,11 +8,11 @@
 #define PAIR(x)                                                                                    \
     void source_##x##_encode(const struct source_##x *m, struct writer *w)                         \
     {                                                                                              \
-        fields_encode(&x, m, w);                                                                   \
+        fields_encode(&(x), m, w);                                                                 \
     }                                                                                              \
     enum ipx_err source_##x##_decode(struct slice in, struct source_##x *ret)                      \
     {                                                                                              \
-        return fields_decode(&x, in, ret, sizeof(*ret));                                           \
+        return fields_decode(&(x), in, ret, sizeof(*ret));                                         \
     }
 
 /* --- 160 PUBLISH --- */

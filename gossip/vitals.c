@@ -92,13 +92,21 @@ void gossip_vitals_set(struct gossip *g, uint64_t now_us, const struct gossip_vi
     g->self->vitals_us = now_us + 1; /* 0 means never */
 }
 
+static bool vitals_equal(const struct gossip_vitals *a, const struct gossip_vitals *b)
+{
+    uint8_t ours[GOSSIP_VITALS_LEN], theirs[GOSSIP_VITALS_LEN];
+    gossip_vitals_encode(a, ours);
+    gossip_vitals_encode(b, theirs);
+    return memcmp(ours, theirs, sizeof(ours)) == 0;
+}
+
 void gossip_vitals_hear(struct gossip *g, uint64_t now_us, struct gossip_member *m,
                         const struct gossip_vitals *v)
 {
     if (m->vitals_us != 0 && v->epoch < m->vitals.epoch) {
         return; /* older than what is known of this boot */
     }
-    bool is_news = m->vitals_us == 0 || memcmp(&m->vitals, v, sizeof(*v)) != 0;
+    bool is_news = m->vitals_us == 0 || !vitals_equal(&m->vitals, v);
     m->vitals = *v;
     m->vitals_us = now_us + 1;
     if (is_news) {

@@ -168,7 +168,7 @@ bool args_has(const struct args *a, enum flag_id id);
 const char *args_text(const struct args *a, enum flag_id id);
 double args_number(const struct args *a, enum flag_id id, double otherwise);
 /* The i-th value of a flag that repeats; NULL behind the last. */
-const char *args_nth(const struct args *a, enum flag_id id, size_t i);
+const char *args_nth(const struct args *a, enum flag_id id, size_t nth);
 /* Conditions: IPX_NOT_FOUND. */
 IPX_MUST_USE enum ipx_err args_command_find(const char *name, enum command_id *ret);
 /* One typed value. Conditions: IPX_MALFORMED; `ret_why` says why, at most `why_size` bytes. */

@@ -38,6 +38,6 @@ void exec_counts(const struct exec_progress *p, char *out, size_t size)
         len += (size_t)snprintf(out + len, size - len, " - %u cancelled", p->n_cancelled);
     }
     if (p->n_moved > 0 && len < size) {
-        len += (size_t)snprintf(out + len, size - len, " - %u moved", p->n_moved);
+        snprintf(out + len, size - len, " - %u moved", p->n_moved);
     }
 }

@@ -194,30 +194,39 @@ static bool read_bytes(struct publishing *p, ssize_t *ret_n)
     return n <= 0 || frames_add(&p->frames, slice_of(p->chunk, (size_t)n));
 }
 
-/* Everything new in the file; truncated, it is read from its begin, replaced, anew. */
-static bool read_file(struct publishing *p)
+/* At the end of the file: true if there is more after all, truncated from its begin, replaced
+ * from that of the new one. */
+static bool file_begins_anew(struct publishing *p)
 {
     struct stat st;
-    ssize_t n = 1;
-    while (p->fd >= 0 && frames_has_room(&p->frames) && n > 0) {
-        if (!read_bytes(p, &n) || !frames_send(&p->frames)) {
-            return false;
-        }
-    }
-    if (n > 0 && p->fd >= 0) {
-        return true;
-    }
     if (p->fd >= 0 && fstat(p->fd, &st) == 0 && st.st_size < lseek(p->fd, 0, SEEK_CUR)) {
         lseek(p->fd, 0, SEEK_SET);
         frames_restart(&p->frames);
-        return read_file(p);
+        return true;
     }
     if (stat(p->file, &st) == 0 &&
         (p->fd < 0 || st.st_ino != p->opened.st_ino || st.st_dev != p->opened.st_dev)) {
         int old = p->fd;
         open_file(p);
-        return p->fd == old ? true : read_file(p);
+        return p->fd != old;
     }
+    return false;
+}
+
+/* Everything new in the file, while there is room. */
+static bool read_file(struct publishing *p)
+{
+    do {
+        ssize_t n = 1;
+        while (p->fd >= 0 && frames_has_room(&p->frames) && n > 0) {
+            if (!read_bytes(p, &n) || !frames_send(&p->frames)) {
+                return false;
+            }
+        }
+        if (n > 0 && p->fd >= 0) {
+            return true;
+        }
+    } while (file_begins_anew(p));
     return true;
 }
 

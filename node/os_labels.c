@@ -217,7 +217,8 @@ static void add_all(struct ad_builder *b, const char *home, const char *version,
     add_set(b, "cpu.flags", &set);
     add_number(b, "mem.total", (double)m->mem_bytes, bytes);
     /* Rounded down, so that it changes seldom and never says too much. */
-    add_number(b, "disk.free", (double)(disk_free(home) / (1024 * MIB) * (1024 * MIB)), bytes);
+    uint64_t free_gib = disk_free(home) / (1024 * MIB);
+    add_number(b, "disk.free", (double)(free_gib * (1024 * MIB)), bytes);
     add_number(b, "net.down", os_net_rate(), rate);
     add_number(b, "net.up", os_net_rate(), rate);
     add_cuda(b);

@@ -160,7 +160,7 @@ IPX_MUST_USE enum ipx_err session_ping(struct session_plane *p, uint64_t now_us,
 IPX_MUST_USE enum ipx_err session_set_chain(struct session_plane *p, uint64_t now_us,
                                             struct slice chain);
 /* Says CLOSE to the peer and forgets the session; DOWN comes with `why`. */
-void session_forget(struct session_plane *p, uint64_t now_us, const struct node_id *peer,
+void session_forget(struct session_plane *p, uint64_t now_us, const struct node_id *id,
                     enum ipx_err why);
 /* Ends all sessions of revoked peers (chains_revoke() comes first). */
 void session_drop_revoked(struct session_plane *p, uint64_t now_us);
@@ -169,7 +169,7 @@ void session_drop_all(struct session_plane *p, uint64_t now_us);
 /* Says CLOSE to all, before a clean stop. */
 void session_close_all(struct session_plane *p, uint64_t now_us);
 /* A round trip measured by a core from a request of its own. */
-void session_on_rtt(struct session_plane *p, const struct node_id *peer, uint64_t rtt_us);
+void session_on_rtt(struct session_plane *p, const struct node_id *id, uint64_t rtt_us);
 
 /* Outputs */
 bool session_poll(struct session_plane *p, struct session_action *ret);

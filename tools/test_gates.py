@@ -36,6 +36,7 @@ class Tree:
             os.remove(self.at("tools/tidy_exceptions"))
         shutil.copy(os.path.join(ROOT, ".clang-format"), self.path)
         run("git", "init", "-q", cwd=self.path)
+        shutil.copy(os.path.join(ROOT, ".clang-tidy"), self.path)
         self.write(".git/info/exclude", "tools/*\n!tools/tidy_exceptions\nbuild\n")
         self.write("base/good.c", GOOD)
         self.write("base/good.h", SPDX + "#pragma once\nint good(void);\n")
@@ -86,6 +87,19 @@ class Check(GateCase):
         for argument in ("no-such-gate", "--no-such"):
             rc, out = tree.check(argument)
             self.assertNotEqual(rc, 0, out)
+
+    def test_every_gate_is_tested_here(self):
+        """What shows that each gate bites; a second run of a gate needs no second proof."""
+        shown = {
+            "format": Check, "spelling": Check, "shellcheck": Check, "tidy": Tidy, "layers": Layers,
+            "purity": Purity, "gcc": Warnings, "clang": Warnings, "cppcheck": Analysis,
+            "clang-tidy": Analysis, "docs": Documents, "golden": Documents, "scenario": Worlds,
+            "simulation": Worlds, "unit": Runners, "clang-unit": Runners, "san-build": Runners,
+            "san-unit": Runners, "san-sim": Runners, "fuzz-replay": Runners, "fuzz": Runners,
+            "gates": Check}
+        with open(HERE + "/check", encoding="utf-8") as f:
+            gates = set(re.findall(r"^ *(?:gate|long) ([a-z][a-z-]*) ", f.read(), re.M))
+        self.assertEqual(gates, set(shown), "a gate without proof, or the reverse")
 
     def test_format(self):
         self.passes(self.tree(), "format")
@@ -256,6 +270,55 @@ class Warnings(GateCase):
                 self.assertEqual(rc != 0, name != "good", f"{compiler} {name}: {out}")
                 if name != "good":
                     self.assertIn("-W", out)
+
+
+class Analysis(GateCase):
+    """tools/analyse on a file with each defect, as a build compiles it."""
+
+    TIDY = {
+        "readability-braces-around-statements":
+            "    if (n > 1)\n        while (n > 2)\n            n -= (n > 3\n"
+            "                      ? 2\n                      : 1);\n",
+        "bugprone-suspicious-semicolon": "    if (n > 1);\n    {\n        n = 2;\n    }\n",
+        "misc-no-recursion": "    n = n > 0 ? f(n - 1) : n;\n",
+        "clang-analyzer-core.DivideZero": "    if (n == 0) {\n        n = 3 / n;\n    }\n",
+        "clang-analyzer-core.NullDereference":
+            "    int *p = n > 1 ? &n : 0;\n    if (p == 0) {\n        n = *p;\n    }\n",
+        "clang-analyzer-deadcode.DeadStores": "    int k = n;\n    k = 3;\n",
+    }
+    CPPCHECK = {
+        "arrayIndexOutOfBounds": "    int a[3] = {1, 2, 3};\n    n = a[3];\n",
+        "nullPointer": "    int *p = 0;\n    n = *p;\n",
+        "zerodiv": "    int k = 0;\n    n = n / k;\n",
+    }
+
+    def code(self, body):
+        return SPDX + "int f(int n);\nint f(int n)\n{\n" + body + "    return n;\n}\n"
+
+    def each(self, gate, bodies):
+        tree = self.tree({f"base/bad{i}.c": self.code(b) for i, b in enumerate(bodies.values())})
+        names = ["base/good.c"] + [f"base/bad{i}.c" for i in range(len(bodies))]
+
+        def compiled(files):
+            tree.write("build/gcc/compile_commands.json", json.dumps(
+                [{"directory": tree.at("build/gcc"), "file": "../../" + n,
+                  "command": f"gcc -I../.. -c ../../{n}"} for n in files]))
+        compiled(names[:1])
+        self.passes(tree, gate)
+        compiled(names)
+        rc, out = run("tools/analyse", gate, "build/gcc", cwd=tree.path)
+        self.assertNotEqual(rc, 0)
+        for i, name in enumerate(bodies):
+            self.assertRegex(out, rf"base/bad{i}\.c:.*\[{name}")
+        self.bites(tree, gate, "base/bad")
+        compiled([])
+        self.bites(tree, gate)
+
+    def test_clang_tidy(self):
+        self.each("clang-tidy", self.TIDY)
+
+    def test_cppcheck(self):
+        self.each("cppcheck", self.CPPCHECK)
 
 
 class Documents(GateCase):

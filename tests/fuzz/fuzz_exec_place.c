@@ -132,7 +132,7 @@ static void shell(uint8_t op, struct slice in)
         place_on_started(place, now_us, attempt, errors[(a >> 4) % 4]);
         break;
     case 1:
-        for (uint8_t i = 0; i < 1 + (a >> 4); i++) {
+        for (unsigned i = 0; i < 1u + (a >> 4); i++) {
             place_on_output(place, now_us, attempt, (uint8_t)(1 + (op >> 6) % 2), in, false);
         }
         break;

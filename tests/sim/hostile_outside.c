@@ -97,7 +97,8 @@ static void again(void)
     if (is_altered && len > 2 * MAC_LEN) {
         bytes[8 + rng_below(r, len - MAC_LEN - 8)] ^= (uint8_t)(1u << rng_below(r, 8));
     }
-    bool is_without_gate = is_altered && (len != k->len || memcmp(bytes, k->bytes, len - MAC_LEN));
+    bool is_without_gate =
+        is_altered && (len != k->len || memcmp(bytes, k->bytes, len - MAC_LEN) != 0);
     struct stranger *s = pick_stranger(is_without_gate);
     s->in += len;
     deliver(&s->addr, slice_of(bytes, len));

@@ -121,8 +121,8 @@ static struct query *random_query(struct rng *r, unsigned depth, struct mem *mem
     put_expr(r, &t, depth, false);
     enum ipx_err err = query_compile(slice_of(t.bytes, t.len), mem, &q, &error);
     if (err == IPX_MALFORMED &&
-        strcmp(error.message, "two values of different type or dimension") &&
-        strcmp(error.message, "this has no negative")) {
+        strcmp(error.message, "two values of different type or dimension") != 0 &&
+        strcmp(error.message, "this has no negative") != 0) {
         CHECK_FAIL("%.*s: at %u: %s", (int)t.len, t.bytes, (unsigned)error.position, error.message);
     }
     CHECK(err == IPX_OK || err == IPX_MALFORMED || err == IPX_LIMIT);
