@@ -293,6 +293,30 @@ void exec_stats(const struct exec *x, struct exec_stats *ret)
     place_stats(x->place, ret);
 }
 
+bool exec_is_true(const struct exec *x, uint64_t now_us, const struct exec_view *v,
+                  const struct query *q)
+{
+    struct match_env env;
+    struct match_peer p = {.facts = *v->facts,
+                           .ad = v->ad,
+                           .vitals = *v->vitals,
+                           .vitals_us = now_us,
+                           .srtt_us = v->srtt_us};
+    struct match_job job = {.lab = x->core.self.lab, .needs = {.cpu = 1}};
+    match_env_init(&env, &p, &job, now_us);
+    return query_is_true(q, &env.env);
+}
+
+bool exec_meant_label(const struct exec *x, const struct query *q, struct exec_meant *ret)
+{
+    return meant_label(&x->core.match, q, ret);
+}
+
+void exec_meant_node(const struct exec *x, struct slice text, char ret[static MEANT_SIZE])
+{
+    meant_node(&x->core.match, text, ret);
+}
+
 bool exec_is_idle(const struct exec *x)
 {
     return owner_is_idle(x->owner) && place_is_idle(x->place);

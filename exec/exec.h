@@ -17,6 +17,7 @@
 #include "base/rng.h"
 #include "base/trace.h"
 #include "exec/action.h"
+#include "exec/meant.h"
 #include "exec/wire.h"
 #include "exec/wire_client.h"
 
@@ -121,5 +122,17 @@ struct exec_stats {
     uint32_t n_jobs, n_jobs_finished, n_running, n_clients, n_streams;
 };
 void exec_stats(const struct exec *x, struct exec_stats *ret);
+/* Is it true of a member, as `run` of this node would see it? `ad` may be less than it has. */
+struct exec_view {
+    const struct cert_facts *facts;
+    struct ad *ad;
+    const struct exec_vitals *vitals;
+    uint64_t srtt_us;
+};
+bool exec_is_true(const struct exec *x, uint64_t now_us, const struct exec_view *v,
+                  const struct query *q);
+/* See exec/meant.h. */
+bool exec_meant_label(const struct exec *x, const struct query *q, struct exec_meant *ret);
+void exec_meant_node(const struct exec *x, struct slice text, char ret[static MEANT_SIZE]);
 bool exec_is_idle(const struct exec *x); /* no unfinished job, no attempt */
 void exec_check(const struct exec *x);   /* asserts the full invariant */

@@ -141,6 +141,18 @@ static void env_caps(struct match_env *e, uint32_t caps)
         .name = slice_text("node.caps"), .value = {.type = LABEL_SET, .set = e->caps, .n_set = n}};
 }
 
+void match_env_free(struct match_env *e, uint32_t n_used, uint32_t n_slots)
+{
+    const struct ad *ad = e->env.ad;
+    uint32_t n_cards = 0;
+    for (uint16_t i = 0; ad != NULL && i < ad->n_resources; i++) {
+        bool is_card = slice_equal(ad->resources[i].kind, slice_text("gpu"));
+        e->is_free[i] = is_card ? n_cards >= n_used : n_used < n_slots;
+        n_cards += is_card;
+    }
+    e->env.free_resources = ad != NULL ? e->is_free : NULL;
+}
+
 void match_env_init(struct match_env *e, const struct match_peer *p, const struct match_job *job,
                     uint64_t now_us)
 {
@@ -171,6 +183,9 @@ void match_env_init(struct match_env *e, const struct match_peer *p, const struc
     env_text(e, "node.key", slice_text(e->key));
     env_text(e, "node.name", slice_text(p->facts.name));
     env_number(e, "rtt", (double)p->srtt_us / 1e6, seconds);
+    if (v->is_known) {
+        match_env_free(e, v->n_slots > v->n_free ? v->n_slots - v->n_free : 0, v->n_slots);
+    }
     assert(e->env.n_extra <= MATCH_ENV_MAX);
 }
 

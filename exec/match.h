@@ -54,10 +54,15 @@ struct match_env {
     struct label labels[MATCH_ENV_MAX];
     struct slice caps[9];
     char key[ID_TEXT_SIZE];
+    bool is_free[LABEL_AD_RESOURCES_MAX];
     struct query_env env;
 };
 void match_env_init(struct match_env *e, const struct match_peer *p, const struct match_job *job,
                     uint64_t now_us);
+
+/* `.free` of the resources: of n cards as many count as taken as attempts run there, for nobody
+ * says yet which attempt uses which; any other resource is free while a slot is. */
+void match_env_free(struct match_env *e, uint32_t n_used, uint32_t n_slots);
 
 /* May this peer be asked at all: OFFER in its certificate, slots not known to be none. */
 bool match_offers(const struct match_peer *p);

@@ -19,15 +19,16 @@ static void no_such_job(struct owner *o, struct owner_client *c, struct slice pr
     char what[96];
     snprintf(what, sizeof(what), "%s \"%.*s\"", is_many ? "several jobs begin with" : "no job",
              (int)IPX_MIN(prefix.len, 32u), prefix.len > 0 ? (const char *)prefix.data : "");
-    client_error(o, c,
-                 &(struct exec_error){
-                     .exit_code = 3,
-                     .err = is_many ? IPX_CONFLICT : IPX_NOT_FOUND,
-                     .what = slice_text(what),
-                     .why = is_many ? SLICE_EMPTY
-                                    : slice_text("this node keeps the jobs submitted here since "
-                                                 "its start"),
-                     .hint = slice_text(is_many ? "write more of the id" : "list them: ps -a")});
+    client_error(
+        o, c,
+        &(struct exec_error){
+            .exit_code = 3,
+            .err = is_many ? IPX_CONFLICT : IPX_NOT_FOUND,
+            .what = slice_text(what),
+            .why = is_many ? SLICE_EMPTY
+                           : slice_text("this node keeps the jobs submitted here since "
+                                        "its start"),
+            .hint = slice_text(is_many ? "Write more of the id" : "List them: ipx-node ps -a")});
 }
 
 /* By prefix; after an error was sent NULL. */
@@ -276,7 +277,7 @@ void client_ask(struct owner *o, uint64_t now_us, struct owner_client *c, uint8_
                      &(struct exec_error){.exit_code = 2,
                                           .err = IPX_MALFORMED,
                                           .what = slice_text("a job id is wanted"),
-                                          .hint = slice_text("list them: ps -a")});
+                                          .hint = slice_text("List them: ipx-node ps -a")});
         return;
     }
     switch (type) {

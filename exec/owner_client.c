@@ -216,11 +216,13 @@ static const char *job_hint(const struct owner_job *j)
     }
     switch ((int)j->end) {
     case EXEC_END_NO_MATCH:
-        return j->why == EXEC_WAITING_FULL ? "all places that match are full; without --no-wait "
-                                             "it would wait"
-                                           : "no node matches; ask: why --where EXPR";
+        return j->why == EXEC_WAITING_FULL
+                   ? "all places that match are full; without --no-wait "
+                     "it would wait"
+                   : "no node is what --where asks for. See: ipx-node why --where EXPR";
     case EXEC_END_POLICY:
-        return "every node that matches refused by its policy; there: policy set accept=EXPR";
+        return "every node that matches refused by its policy. On such a node: "
+               "ipx-node policy set 'accept=EXPR'";
     case EXEC_END_WAIT:
         return "--wait-max passed before it could start";
     default:

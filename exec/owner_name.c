@@ -103,6 +103,17 @@ const struct match_peer *client_resolve(struct owner *o, struct owner_client *c,
     if (n == 1) {
         return p;
     }
+    char near[MEANT_SIZE] = "", hint[MEANT_SIZE + 64];
+    if (n == 0 && is_source) {
+        meant_source(&o->core->match, bare, near);
+    } else if (n == 0) {
+        meant_node(&o->core->match, text, near);
+    }
+    snprintf(hint, sizeof(hint), "%s%s%s%s", near[0] != '\0' ? "Did you mean " : "", near,
+             near[0] != '\0' ? "? " : "",
+             n > 0       ? "Write it as lab/name"
+             : is_source ? "List them: ipx-node sources"
+                         : "List them: ipx-node nodes");
     snprintf(what, sizeof(what), "%s %s \"%.*s\"", n == 0 ? "no" : "several",
              is_source ? "source" : "node", (int)IPX_MIN(text.len, EXEC_NAME_MAX),
              (const char *)text.data);
@@ -112,8 +123,6 @@ const struct match_peer *client_resolve(struct owner *o, struct owner_client *c,
                             .err = n == 0 ? IPX_NOT_FOUND : IPX_CONFLICT,
                             .what = slice_text(what),
                             .why = n == 0 || w.failed ? SLICE_EMPTY : slice_of(list, w.len),
-                            .hint = slice_text(n > 0       ? "write it as lab/name"
-                                               : is_source ? "list them: sources"
-                                                           : "list them: nodes")});
+                            .hint = slice_text(hint)});
     return NULL;
 }

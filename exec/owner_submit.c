@@ -41,7 +41,7 @@ void client_query_error(struct owner *o, struct owner_client *c, const char *fla
                                       .err = err,
                                       .what = slice_text(what),
                                       .why = slice_text(why),
-                                      .hint = slice_text("try it: match EXPR")});
+                                      .hint = slice_text("Try it: ipx-node match EXPR")});
 }
 
 /* --- expressions --- */
@@ -198,6 +198,7 @@ static void accepted_send(struct owner *o, uint64_t now_us, const struct owner_c
 {
     struct match_ask ask = job_ask(o, j);
     struct match_counts n = match_count(&o->core->match, &ask, now_us);
+    struct exec_meant meant;
     struct exec_accepted m = {.id = j->id,
                               .short_len = job_short_len(o, j),
                               .count = j->count,
@@ -206,6 +207,11 @@ static void accepted_send(struct owner *o, uint64_t now_us, const struct owner_c
                               .n_nodes = n.n_nodes,
                               .n_labs = n.n_labs,
                               .item_bytes = j->items.len};
+    if (j->where != NULL && meant_label(&o->core->match, j->where, &meant) &&
+        (n.n_true == 0 || meant.meant[0] != '\0')) {
+        m.unknown = slice_text(meant.name);
+        m.meant = slice_text(meant.meant);
+    }
     struct writer w = owner_scratch(o, 0);
     exec_accepted_encode(&m, &w);
     client_send(o, c, EXEC_MSG_ACCEPTED, &w);
@@ -430,7 +436,7 @@ void client_submit(struct owner *o, uint64_t now_us, struct owner_client *c, str
                                           .err = err,
                                           .what = slice_text("this node takes no more jobs"),
                                           .why = slice_text("256 are unfinished, or no memory"),
-                                          .hint = slice_text("list them: ps")});
+                                          .hint = slice_text("List them: ipx-node ps")});
         return;
     }
     err = exec_submit_decode(buf_slice(&j->submit_bytes), &j->submit);

@@ -11,30 +11,6 @@ struct clause {
     const struct match_peer *near;
 };
 
-/* A bare word that is a lab's or a node's name: the quotes were forgotten. */
-struct meant {
-    const struct owner *o;
-    struct slice name; /* empty: none */
-};
-
-static void meant_name(void *user, struct slice name, bool is_field)
-{
-    struct meant *m = user;
-    const struct match *all = &m->o->core->match;
-    if (is_field || m->name.len > 0) {
-        return;
-    }
-    for (uint32_t i = 0; i < all->n; i++) {
-        const struct cert_facts *f = &all->peers[i]->facts;
-        if (all->peers[i]->ad != NULL && ad_find(all->peers[i]->ad, name) != NULL) {
-            return; /* a label that exists */
-        }
-        if (slice_equal(name, slice_text(f->lab)) || slice_equal(name, slice_text(f->name))) {
-            m->name = name;
-        }
-    }
-}
-
 static void clause_count(struct clause *k, const struct query_result *r)
 {
     if (r->truth == QUERY_TRUE) {
@@ -160,10 +136,12 @@ static void clause_send(struct owner *o, uint64_t now_us, const struct owner_cli
             k.row.n_instead = count_instead(o, now_us, q, n, k.row.instead, ask);
         }
     }
-    struct meant m = {.o = o};
-    if (k.row.n_true == 0 && k.row.n_unknown > 0) {
-        query_names(q, meant_name, &m);
-        k.row.meant = m.name;
+    struct exec_meant m;
+    struct query *clause;
+    if (k.row.n_true == 0 && k.row.n_unknown > 0 &&
+        query_compile(k.row.clause, o->mem, &clause, NULL) == IPX_OK) {
+        k.row.meant = meant_label(&o->core->match, clause, &m) ? slice_text(m.meant) : SLICE_EMPTY;
+        query_unref(clause);
     }
     struct writer w = owner_scratch(o, 1);
     exec_why_row_encode(&k.row, &w);

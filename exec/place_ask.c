@@ -17,6 +17,7 @@ enum exec_refusal place_judge(struct place *p, uint64_t now_us, const struct mat
         return EXEC_REFUSAL_POLICY;
     }
     match_env_init(&env, self, job, now_us);
+    match_env_free(&env, p->used, p->core->n_slots); /* what is kept free for this one is free */
     if (p->accept == NULL || !query_is_true(p->accept, &env.env)) {
         return EXEC_REFUSAL_POLICY;
     }

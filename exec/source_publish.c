@@ -219,7 +219,7 @@ static void publish_refuse(struct sources *s, struct source_client *c, enum ipx_
                                  .err = err,
                                  .what = slice_text("cannot publish it"),
                                  .why = slice_text(why),
-                                 .hint = slice_text("see what is there: sources")};
+                                 .hint = slice_text("See what there is: ipx-node sources")};
     sources_client_error(s, c, &e);
 }
 

@@ -124,7 +124,7 @@ static void tap_end(struct sources *s, struct source_tap_in *t, enum ipx_err err
                                  .err = err,
                                  .what = slice_text("cannot read that source"),
                                  .why = slice_text(err_text(err)),
-                                 .hint = slice_text("see what is there: sources")};
+                                 .hint = slice_text("See what there is: ipx-node sources")};
     sources_client_error(s, c, &e);
 }
 

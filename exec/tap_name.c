@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exec/source_core.h"
 
+#include <stdio.h>
+
 /* Names of sources as a user types them: name, lab/name, lab/name@node. */
 
 struct tap_name {
@@ -102,13 +104,21 @@ static void refuse(struct sources *s, struct source_client *c, struct slice name
     writer_bytes(&w, slice_text(err == IPX_CONFLICT ? "several sources \"" : "no source \""));
     writer_bytes(&w, name);
     writer_u8(&w, '"');
+    char near[MEANT_SIZE] = "", hint[MEANT_SIZE + 64];
+    if (err == IPX_NOT_FOUND) {
+        struct slice bare = name;
+        cut_at(&bare, '@');
+        meant_source(&s->core->match, bare, near);
+    }
+    snprintf(hint, sizeof(hint), "%s%s%s%s", near[0] != '\0' ? "Did you mean " : "", near,
+             near[0] != '\0' ? "? " : "",
+             err == IPX_CONFLICT ? "Write it as one of these"
+                                 : "See what there is: ipx-node sources");
     const struct exec_error e = {.exit_code = err == IPX_NOT_FOUND ? 3 : 1,
                                  .err = err,
                                  .what = writer_slice(&w),
                                  .why = list,
-                                 .hint = slice_text(err == IPX_CONFLICT
-                                                        ? "write it as one of these"
-                                                        : "see what is there: sources")};
+                                 .hint = slice_text(hint)};
     sources_client_error(s, c, &e);
 }
 

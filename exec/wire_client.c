@@ -91,6 +91,8 @@ static const struct field accepted_list[] = {
     INT(exec_accepted, 6, U32, n_nodes, UINT32_MAX),
     INT(exec_accepted, 7, U32, n_labs, UINT32_MAX),
     INT(exec_accepted, 8, U64, item_bytes, UINT64_MAX),
+    INT(exec_accepted, 9, TEXT, unknown, 64),
+    INT(exec_accepted, 11, TEXT, meant, 64),
 };
 FIELDS(accepted);
 MESSAGE(accepted, accepted, accepted)

@@ -99,6 +99,7 @@ struct exec_accepted {
     uint32_t count;                               /* tasks */
     uint32_t n_match, n_unknown, n_nodes, n_labs; /* n_labs: of the matching nodes */
     uint64_t item_bytes;
+    struct slice unknown, meant; /* a label that no known ad has, and what may have been meant */
 };
 void exec_accepted_encode(const struct exec_accepted *m, struct writer *w);
 IPX_MUST_USE enum ipx_err exec_accepted_decode(struct slice in, struct exec_accepted *ret);

@@ -53,7 +53,7 @@ struct exec_why_row {
     struct slice node;    /* lab/name that has it */
     struct slice instead; /* a clause that would match that node: "try:" */
     uint32_t n_instead;   /* nodes for which the whole expression would then be true */
-    struct slice meant;   /* "did you mean": the string literal of a bare word, else empty */
+    struct slice meant;   /* "did you mean": a label, or "astro" for a bare astro; else empty */
 };
 void exec_why_row_encode(const struct exec_why_row *m, struct writer *w);
 IPX_MUST_USE enum ipx_err exec_why_row_decode(struct slice in, struct exec_why_row *ret);

@@ -7,52 +7,12 @@
 #include "base/addr.h"
 #include "base/cert.h"
 #include "base/label.h"
+#include "base/near.h"
 #include "base/query.h"
 #include "exec/exec.h"
 #include "node/node.h"
 
 #define NUMBER_MAX 1000000
-#define WORD_MAX 32 /* longest word that a typing error is looked for in */
-
-/* --- did you mean --- */
-
-/* Typing errors between two short words; WORD_MAX if one is too long. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[WORD_MAX + 1], a_len = strlen(a), b_len = strlen(b);
-    if (a_len > WORD_MAX || b_len > WORD_MAX) {
-        return WORD_MAX;
-    }
-    for (size_t j = 0; j <= b_len; j++) {
-        row[j] = j;
-    }
-    for (size_t i = 1; i <= a_len; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b_len; j++) {
-            size_t change = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            row[j] = IPX_MIN(change, IPX_MIN(row[j], row[j - 1]) + 1);
-        }
-    }
-    return row[b_len];
-}
-
-const char *args_nearest(const char *word, const char *const *words, size_t n)
-{
-    const char *best = NULL;
-    size_t best_distance = strlen(word) <= 3 ? 2 : 3;
-    for (size_t i = 0; i < n; i++) {
-        size_t d = distance(word, words[i]);
-        bool is_begin = strlen(word) >= 2 && strncmp(word, words[i], strlen(word)) == 0;
-        d = is_begin ? 1 : d;
-        if (d < best_distance) {
-            best = words[i];
-            best_distance = d;
-        }
-    }
-    return best;
-}
 
 /* --- values --- */
 
@@ -270,22 +230,20 @@ static bool is_flag_allowed(const struct parse *p, enum flag_id id)
 
 static enum ipx_err unknown_flag(struct parse *p, const char *word)
 {
-    char what[160], meant[48];
-    const char *names[FLAG_N];
-    size_t n = 0;
+    char what[160], meant[NEAR_WORD_MAX + 3];
+    struct near near;
+    size_t len = strcspn(word, "=");
+    near_begin(&near, len > 2 && word[1] == '-' ? slice_of(word + 2, len - 2) : SLICE_EMPTY);
     for (unsigned id = FLAG_NONE + 1; id < FLAG_N; id++) {
         if (is_flag_allowed(p, (enum flag_id)id)) {
-            names[n++] = args_flags[id].name;
+            near_offer(&near, slice_text(args_flags[id].name));
         }
     }
-    const char *near = strncmp(word, "--", 2) == 0 ? args_nearest(word + 2, names, n) : NULL;
-    if (near != NULL) {
-        snprintf(meant, sizeof(meant), "--%s", near);
-    }
+    snprintf(meant, sizeof(meant), "--%s", near_found(&near) != NULL ? near_found(&near) : "");
     snprintf(what, sizeof(what), "%s%sno flag %.40s",
              p->out->has_command ? args_commands[p->out->command].name : "",
              p->out->has_command ? " has " : "there is ", word);
-    return fail(p, what, "", near != NULL ? meant : NULL);
+    return fail(p, what, "", near_found(&near) != NULL ? meant : NULL);
 }
 
 static enum flag_id find_flag(const struct parse *p, const char *name, size_t len)
@@ -376,16 +334,17 @@ enum ipx_err args_command_find(const char *name, enum command_id *ret)
 static enum ipx_err read_command(struct parse *p, const char *word)
 {
     char what[96];
-    const char *names[COMMAND_N];
+    struct near near;
     if (args_command_find(word, &p->out->command) == IPX_OK) {
         p->out->has_command = true;
         return IPX_OK;
     }
+    near_begin(&near, slice_text(word));
     for (unsigned i = 0; i < COMMAND_N; i++) {
-        names[i] = args_commands[i].name;
+        near_offer(&near, slice_text(args_commands[i].name));
     }
     snprintf(what, sizeof(what), "there is no command \"%.40s\"", word);
-    return fail(p, what, "", args_nearest(word, names, COMMAND_N));
+    return fail(p, what, "", near_found(&near));
 }
 
 static enum ipx_err check_words(struct parse *p)

@@ -175,8 +175,6 @@ IPX_MUST_USE enum ipx_err args_command_find(const char *name, enum command_id *r
 IPX_MUST_USE enum ipx_err args_value_check(enum arg_type type, const char *choices,
                                            const char *text, struct mem *mem, double *ret_number,
                                            char *ret_why, size_t why_size);
-/* The nearest of `n` words by typing errors, NULL if none is near. */
-const char *args_nearest(const char *word, const char *const *words, size_t n);
 const char *arg_type_name(enum arg_type type);
 
 /* args_help.c: text for people; `program` is the name the program was called by. */

@@ -88,7 +88,8 @@ const struct arg_flag args_flags[FLAG_N] = {
                          "frames (lines)"),
     [FLAG_RING] = VALUE("ring", 0, ARG_TEXT, "TIME|SIZE", "how much is kept for replay (64MiB)"),
     [FLAG_FILE] = VALUE("file", 0, ARG_TEXT, "PATH", "a growing file"),
-    [FLAG_FROM] = VALUE("from", 0, ARG_TEXT, "all|last|new|seq:N|-TIME", "where to begin (new)"),
+    [FLAG_FROM] = VALUE("from", 0, ARG_TEXT, "all|last|new|seq:N|time:T|-TIME",
+                        "where to begin (new)"),
     [FLAG_POLICY] = VALUE("policy", 0, ARG_TEXT, "block|drop-old|sample:N",
                           "what a slow reader "
                           "gets (drop-old; block with --from all)"),
@@ -342,9 +343,12 @@ const struct arg_command args_commands[COMMAND_N] = {
                      .needs_node = true,
                      .flags = FLAGS(FLAG_FROM, FLAG_POLICY, FLAG_NONE),
                      .help = "read a live source",
-                     .more = "What a reader missed is told on stderr, with --json as an object of "
-                             "its own. A name that several nodes publish is typed lab/name@node.",
-                     .examples = "tap wx --from all\ntap cam0 --policy sample:10 --json\n"},
+                     .more = "A T is 2026-01-31T09:30:00Z, without the Z in local time, Unix "
+                             "seconds, or -10min, by the source's clock. What a reader missed is "
+                             "told on stderr, with --json as an object of its own. A name that "
+                             "several nodes publish is typed lab/name@node.",
+                     .examples = "tap wx --from all\ntap wx --from time:2026-01-31T09:30\n"
+                                 "tap cam0 --policy sample:10 --json\n"},
     [COMMAND_HELP] = {.name = "help",
                       .group = "OTHER",
                       .words = "[COMMAND]",

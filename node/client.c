@@ -205,7 +205,7 @@ static int say_wait(struct client *c)
 
 void local_wait(struct client *c, struct pollfd *extra, size_t n_extra, int timeout_ms)
 {
-    struct pollfd fds[CLIENT_POLLS_MAX + 1];
+    struct pollfd fds[CLIENT_POLLS_MAX + 2];
     assert(n_extra <= CLIENT_POLLS_MAX);
     uint64_t now = local_now_us();
     mux_tick(c->mux, now);
@@ -224,8 +224,15 @@ void local_wait(struct client *c, struct pollfd *extra, size_t n_extra, int time
     if (n_extra > 0) {
         memcpy(&fds[1], extra, n_extra * sizeof(*extra));
     }
-    if (poll(fds, 1 + n_extra, ms) < 0) {
+    fds[1 + n_extra] =
+        (struct pollfd){.fd = c->interrupt_fd > 0 ? c->interrupt_fd : -1, .events = POLLIN};
+    if (poll(fds, 2 + n_extra, ms) < 0) {
         return; /* a signal: the caller looks */
+    }
+    if (fds[1 + n_extra].revents != 0) {
+        c->is_interrupted = true;
+        lose(c);
+        return;
     }
     if (n_extra > 0) {
         memcpy(extra, &fds[1], n_extra * sizeof(*extra));

@@ -30,6 +30,8 @@ struct client {
     bool is_lost;
     const char *waits_for; /* "the node", "bio/laptop": named after a second; NULL: say nothing */
     const char *hint;      /* after ten; may be NULL */
+    int interrupt_fd;      /* a signalfd that ends the waiting; 0: none */
+    bool is_interrupted;
     uint64_t since_us;
     int told;
 };
@@ -47,7 +49,8 @@ size_t local_backlog(const struct client *c);
  * IPX_END (none will come), IPX_CLOSED (connection lost). */
 IPX_MUST_USE enum ipx_err local_next(struct client *c, uint8_t *ret_type, struct slice *ret_body);
 /* Sends what is queued, then sleeps until something comes in, one of `extra` is ready, a signal
- * comes, or `timeout_ms` (-1: none) has passed. Receives what is there. */
+ * comes, or `timeout_ms` (-1: none) has passed. Receives what is there. A signal of interrupt_fd
+ * (which stays to be read) counts as a lost connection. */
 void local_wait(struct client *c, struct pollfd *extra, size_t n_extra, int timeout_ms);
 /* local_next and local_wait until a message, or the end. */
 IPX_MUST_USE enum ipx_err local_read(struct client *c, uint8_t *ret_type, struct slice *ret_body);

@@ -2,7 +2,10 @@
 /* What the commands share: connecting, one request, errors. */
 #include "node/cmd.h"
 
+#include <signal.h>
 #include <stdio.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 int cmd_fail(struct cmd *c, int exit_code, enum ipx_err err, const char *what, const char *why,
              const char *hint)
@@ -41,6 +44,22 @@ int cmd_lost(struct cmd *c, int exit_code)
                     "it has stopped or was stopped", "See: ipx-node status, or its node.log");
 }
 
+int cmd_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int cmd_signal_taken(int fd)
+{
+    struct signalfd_siginfo info;
+    return read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info) ? (int)info.ssi_signo : 0;
+}
+
 static int fail_slices(struct cmd *c, const struct control_error *e)
 {
     char name[32], what[512], why[512], hint[512];
@@ -70,11 +89,16 @@ static int read_answer(struct cmd *c, struct client *client, const struct cmd_re
             return code;
         } else if (type == CONTROL_ERROR && control_error_decode(body, &e) == IPX_OK) {
             return fail_slices(c, &e);
-        } else if (type != CONTROL_NOTE) {
+        } else if (type == CONTROL_NOTE && out_row_decode(body, &row) == IPX_OK) {
+            char text[256];
+            out_clean(out_row_text(&row, "text"), text, sizeof(text));
+            out_note(&c->out, "%s", text);
+        } else {
             break;
         }
     }
-    return cmd_lost(c, OUT_FAILED);
+    return client->is_interrupted ? 128 + cmd_signal_taken(r->interrupt_fd)
+                                  : cmd_lost(c, OUT_FAILED);
 }
 
 int cmd_request(struct cmd *c, const struct cmd_request *r)
@@ -97,6 +121,7 @@ int cmd_request(struct cmd *c, const struct cmd_request *r)
     control_request_encode(&request, &w);
     client.waits_for = r->waits_for != NULL ? r->waits_for : client.waits_for;
     client.hint = r->hint;
+    client.interrupt_fd = r->interrupt_fd;
     if (w.failed || !local_send(&client, CONTROL_REQUEST, writer_slice(&w))) {
         code = cmd_lost(c, OUT_FAILED);
     } else {

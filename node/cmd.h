@@ -60,6 +60,11 @@ int cmd_connect(struct cmd *c, struct client *client, uint16_t protocol);
 /* The connection broke in the middle: exit code `exit_code`. */
 int cmd_lost(struct cmd *c, int exit_code);
 
+/* From here on INT and TERM come by a descriptor, and end nothing by themselves; -1: cannot be. */
+int cmd_signals(void);
+/* The signal that came by it, 0 if none did. */
+int cmd_signal_taken(int fd);
+
 /* One request on a stream of its own: each row goes to `each` (which may be NULL). Returns the
  * exit code; errors have been told. */
 typedef void cmd_row_fn(void *user, const struct out_row *row);
@@ -69,6 +74,7 @@ struct cmd_request {
     size_t n_args;
     const char *waits_for; /* NULL: "the node" */
     const char *hint;
+    int interrupt_fd; /* of cmd_signals; 0: none. Its signal ends the request with 128 + n */
     cmd_row_fn *each;
     void *user;
 };

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "node/cmd_exec.h"
@@ -16,7 +15,6 @@
 
 int going_begin(struct going *g, struct cmd *c)
 {
-    sigset_t set;
     g->c = c;
     g->signal_fd = -1;
     list_init(&g->tasks);
@@ -26,12 +24,8 @@ int going_begin(struct going *g, struct cmd *c)
     }
     g->scratch = mem_alloc(&c->mem, EXEC_SEND_MAX);
     g->began_us = local_now_us();
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN); /* a reader that went stops the job, not this program */
-    g->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    g->signal_fd = cmd_signals();
     if (g->scratch == NULL || g->signal_fd < 0) {
         going_end(g);
         return cmd_fail(c, OUT_IPX_FAILED, IPX_NO_MEMORY, "cannot start", NULL, NULL);
@@ -205,6 +199,14 @@ static void on_accepted(struct going *g, struct slice body)
     } else if (g->is_detached) {
         printf("%s\n", g->short_id);
         fflush(stdout);
+    }
+    if (m.unknown.len > 0) {
+        char name[64], meant[64];
+        out_clean(m.unknown, name, sizeof(name));
+        out_clean(m.meant, meant, sizeof(meant));
+        out_note(o, "%s %s%s%s%s",
+                 name[0] == '.' ? "no resource has the field" : "no node has the label", name,
+                 meant[0] != '\0' ? ". Did you mean " : "", meant, meant[0] != '\0' ? "?" : "");
     }
     if (g->is_map || o->verbose) {
         out_note(o, "job %s: %u tasks - matching: %u of %u nodes, %u labs", g->short_id, m.count,
@@ -385,8 +387,7 @@ static bool read_input(struct going *g)
 
 static bool take_signal(struct going *g)
 {
-    struct signalfd_siginfo info;
-    if (read(g->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info)) {
+    if (cmd_signal_taken(g->signal_fd) == 0) {
         return true;
     }
     g->n_signals++;

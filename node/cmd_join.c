@@ -17,7 +17,8 @@ struct joining {
     struct ticket ticket;
     char name[CERT_NAME_MAX + 1];
     char labels[LIFE_LABELS_SIZE];
-    pid_t pid;
+    pid_t pid; /* 0: no node yet */
+    int signal_fd;
 };
 
 /* --- the ticket --- */
@@ -162,7 +163,7 @@ static void show_joined(void *user, const struct out_row *r)
 {
     struct joining *j = user;
     struct out *o = &j->c->out;
-    char name[64], lab[32], id[32], mesh[40], accept[1100], took[32];
+    char name[64], lab[32], id[32], mesh[40], accept[1100], took[32], counts[96];
     if (o->json) {
         out_row_json(o, r);
         return;
@@ -173,24 +174,46 @@ static void show_joined(void *user, const struct out_row *r)
     out_clean(out_row_text(r, "mesh_id"), mesh, sizeof(mesh));
     out_clean(out_row_text(r, "accept"), accept, sizeof(accept));
     out_duration(out_row_double(r, "join_ms") / 1000, took, sizeof(took));
-    printf("joined mesh %.8s as %s/%s (%s) in %s: %llu nodes, %llu labs, %llu sources\n", mesh, lab,
-           name, id, took, (unsigned long long)out_row_u64(r, "members"),
-           (unsigned long long)out_row_u64(r, "labs"),
-           (unsigned long long)out_row_u64(r, "sources"));
+    out_counts(r, counts, sizeof(counts));
+    printf("joined mesh %.8s as %s/%s (%s) in %s: %s\n", mesh, lab, name, id, took, counts);
     printf("runs tasks where %s   (%s policy set 'accept=EXPR')\n", accept, o->program);
     printf("try: %s nodes, %s run -- uname -a\n", o->program, o->program);
     fflush(stdout);
 }
 
-static struct joining *interrupted; /* for the handler: what is to be undone */
-
-static void undo_and_die(int number)
+/* Ends the node and what it left; the exit code. */
+static int undo(struct joining *j, int code)
 {
-    kill(interrupted->pid, SIGKILL); /* its spawner ends with it */
-    /* Not safe in every handler: here the one thread only waits for the node's answer. */
-    os_home_remove(interrupted->c->home); /* NOLINT(bugprone-signal-handler) */
-    signal(number, SIG_DFL);
-    raise(number);
+    if (j->pid > 0) {
+        daemon_stop(j->pid);
+    }
+    os_home_remove(j->c->home);
+    if (code > 128) {
+        out_note(&j->c->out, "interrupted: not joined, and nothing is left behind");
+    }
+    return code;
+}
+
+static int wait_joined(struct joining *j)
+{
+    int code = cmd_request(j->c, &(struct cmd_request){.command = CONTROL_WAIT_JOIN,
+                                                       .waits_for = "a member named in the ticket",
+                                                       .hint = "Is one of them up, and UDP allowed "
+                                                               "between?",
+                                                       .interrupt_fd = j->signal_fd,
+                                                       .each = show_joined,
+                                                       .user = j});
+    /* With --fg the node hears a terminal's Ctrl-C too, and may be gone before we look. */
+    int number = code == 0 ? 0 : cmd_signal_taken(j->signal_fd);
+    return number != 0 ? 128 + number : code;
+}
+
+static void end_signals(struct joining *j)
+{
+    sigset_t set;
+    close(j->signal_fd);
+    sigemptyset(&set);
+    sigprocmask(SIG_SETMASK, &set, NULL);
 }
 
 static int start(struct joining *j)
@@ -199,29 +222,25 @@ static int start(struct joining *j)
     struct daemon_options options = {.home = c->home, .is_fg = args_has(&c->args, FLAG_FG)};
     struct daemon_failure failure;
     enum ipx_err err = daemon_start(&options, &j->pid, &failure);
+    int number = cmd_signal_taken(j->signal_fd); /* meanwhile: it may have ended the child, too */
+    if (number != 0) {
+        return undo(j, 128 + number);
+    }
     if (err != IPX_OK) {
-        os_home_remove(c->home);
-        return err == IPX_REFUSED ? life_failure(c, &failure)
-                                  : cmd_fail(c, OUT_FAILED, err, "the node cannot be started",
-                                             strerror(errno), NULL);
+        return undo(j, err == IPX_REFUSED
+                           ? life_failure(c, &failure)
+                           : cmd_fail(c, OUT_FAILED, err, "the node cannot be started",
+                                      strerror(errno), NULL));
     }
-    interrupted = j;
-    signal(SIGINT, undo_and_die);
-    signal(SIGTERM, undo_and_die);
-    int code =
-        cmd_request(c, &(struct cmd_request){.command = CONTROL_WAIT_JOIN,
-                                             .waits_for = "a member named in the ticket",
-                                             .hint = "Is one of them up, and UDP allowed between?",
-                                             .each = show_joined,
-                                             .user = j});
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
+    int code = wait_joined(j);
     if (code != 0) {
-        daemon_stop(j->pid);
-        os_home_remove(c->home);
-        return code;
+        return undo(j, code);
     }
-    return options.is_fg ? life_foreground(j->pid) : OUT_OK;
+    if (options.is_fg) {
+        end_signals(j);
+        return life_foreground(j->pid);
+    }
+    return OUT_OK;
 }
 
 int cmd_join(struct cmd *c)
@@ -236,6 +255,10 @@ int cmd_join(struct cmd *c)
     int code = life_labels(c, j.labels, sizeof(j.labels));
     code = code == 0 ? life_refuse_existing(c, "join") : code;
     code = code == 0 ? get_ticket(&j) : code;
+    j.signal_fd = cmd_signals(); /* from here on there is something to undo */
+    if (code == 0 && j.signal_fd < 0) {
+        code = cmd_fail(c, OUT_FAILED, IPX_IO, "signals cannot be watched", strerror(errno), NULL);
+    }
     code = code == 0 ? write_home(&j) : code;
     code = code == 0 ? start(&j) : code;
     ticket_wipe(&j.ticket);

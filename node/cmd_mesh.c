@@ -19,7 +19,8 @@ static int text_of(const struct out_row *r, const char *key, char *out, size_t s
 static void show_status(void *user, const struct out_row *r)
 {
     struct cmd *c = user;
-    char name[64], lab[32], id[32], mesh[40], state[16], listen[512], accept[1100], up[32];
+    char name[64], lab[32], id[32], mesh[40], state[16], listen[512], accept[1100], up[32],
+        counts[96];
     if (c->out.json) {
         out_row_json(&c->out, r);
         return;
@@ -31,12 +32,14 @@ static void show_status(void *user, const struct out_row *r)
     text_of(r, "state", state, sizeof(state));
     text_of(r, "listen", listen, sizeof(listen));
     text_of(r, "accept", accept, sizeof(accept));
-    out_duration(out_row_double(r, "uptime_s"), up, sizeof(up));
+    if (out_row_u64(r, "uptime_s") == 0) {
+        snprintf(up, sizeof(up), "less than 1 s");
+    } else {
+        out_duration(out_row_double(r, "uptime_s"), up, sizeof(up));
+    }
     printf("node     %s/%s (%s)  %s, up %s\n", lab, name, id, state, up);
-    printf("mesh     %.8s: %llu nodes, %llu labs, %llu sources\n", mesh,
-           (unsigned long long)out_row_u64(r, "members"),
-           (unsigned long long)out_row_u64(r, "labs"),
-           (unsigned long long)out_row_u64(r, "sources"));
+    out_counts(r, counts, sizeof(counts));
+    printf("mesh     %.8s: %s\n", mesh, counts);
     printf("tasks    %llu running, %llu of %llu slots free, %llu jobs of this node\n",
            (unsigned long long)out_row_u64(r, "running"),
            (unsigned long long)out_row_u64(r, "free"), (unsigned long long)out_row_u64(r, "slots"),

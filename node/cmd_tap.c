@@ -5,13 +5,14 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "base/label.h"
 #include "exec/exec.h"
 #include "exec/source_wire.h"
 #include "node/cmd_exec.h"
+#include "node/uv_shell.h"
+#include "node/when.h"
 
 #define WINDOW_BYTES (UINT64_C(1) << 20)
 #define WINDOW_FRAMES UINT64_C(16384)
@@ -41,15 +42,28 @@ static bool read_u64(const char *text, uint64_t *ret)
     return true;
 }
 
-static bool read_ago(const char *text, uint64_t *ret_us)
+static struct when_here here(void)
 {
-    struct label_scratch scratch;
-    struct label_value v;
-    if (label_value_parse(slice_text(text), &scratch, &v) != IPX_OK || v.type != LABEL_NUMBER ||
-        v.dim.bytes != 0 || v.dim.seconds != 1 || v.number < 0) {
+    struct when_here h = {.now_us = shell_wall_ms() * 1000};
+    time_t now = (time_t)(h.now_us / (int64_t)US_PER_S);
+    struct tm tm;
+    if (localtime_r(&now, &tm) != NULL) {
+        h.offset_s = (int32_t)tm.tm_gmtoff;
+    }
+    return h;
+}
+
+/* `time:T` is by the source's clock, `-TIME` by arrival at its node. */
+static bool read_time(struct source_tap *m, const char *text)
+{
+    struct when_here h = here();
+    int64_t us;
+    bool is_ago = text[0] == '-';
+    if (when_parse(slice_text(is_ago ? text : text + 5), &h, &us) != IPX_OK) {
         return false;
     }
-    *ret_us = (uint64_t)(v.number * 1e6);
+    m->from = is_ago ? SOURCE_FROM_AGO : SOURCE_FROM_TIME;
+    m->value = (uint64_t)(is_ago ? h.now_us - us : us);
     return true;
 }
 
@@ -71,8 +85,7 @@ static bool read_from(struct source_tap *m, const char *text)
         m->from = SOURCE_FROM_SEQ;
         return read_u64(text + 4, &m->value);
     }
-    m->from = SOURCE_FROM_AGO;
-    return text[0] == '-' && read_ago(text + 1, &m->value);
+    return (text[0] == '-' || strncmp(text, "time:", 5) == 0) && read_time(m, text);
 }
 
 static bool read_policy(struct source_tap *m, const char *text)
@@ -270,13 +283,8 @@ static bool begin(struct tapping *t)
 {
     uint8_t bytes[512];
     struct writer w = writer_of(bytes, sizeof(bytes));
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
-    t->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    t->signal_fd = cmd_signals();
     t->told = (struct source_credit){WINDOW_BYTES, WINDOW_FRAMES};
     t->m.credit = t->told;
     t->client.waits_for = t->c->args.words[0];
@@ -316,7 +324,8 @@ int cmd_tap(struct cmd *c)
         return cmd_usage(c, "the name is too long to be a source's", "See: ipx-node sources");
     }
     if (!read_from(&t.m, args_text(&c->args, FLAG_FROM))) {
-        return cmd_usage(c, "--from is all, last, new, seq:N or -TIME", "Example: --from -10min");
+        return cmd_usage(c, "--from is all, last, new, seq:N, time:T or -TIME",
+                         "Example: --from -10min, or --from time:2026-01-31T09:30:00Z");
     }
     if (!read_policy(&t.m, args_text(&c->args, FLAG_POLICY))) {
         return cmd_usage(c, "--policy is block, drop-old or sample:N with N from 1 to 1000",

@@ -16,6 +16,28 @@ void call_row(struct control_call *c, const struct writer *w)
     streams_send(c->n, c->s, CONTROL_ROW, row);
 }
 
+void call_note(struct control_call *c, const char *text)
+{
+    struct writer w = call_writer(c);
+    control_row_begin(&w, 1);
+    control_row_text(&w, "text", text);
+    assert(!w.failed);
+    streams_send(c->n, c->s, CONTROL_NOTE, writer_slice(&w));
+}
+
+void call_meant(struct control_call *c, const struct query *q, bool is_empty)
+{
+    struct exec_meant m;
+    char text[200];
+    if (q == NULL || !exec_meant_label(c->n->exec, q, &m) || (m.meant[0] == '\0' && !is_empty)) {
+        return;
+    }
+    snprintf(text, sizeof(text), "%s %s%s%s%s",
+             m.name[0] == '.' ? "no resource has the field" : "no node has the label", m.name,
+             m.meant[0] != '\0' ? ". Did you mean " : "", m.meant, m.meant[0] != '\0' ? "?" : "");
+    call_note(c, text);
+}
+
 void call_end(struct control_call *c, uint8_t exit_code)
 {
     uint8_t bytes[8];
@@ -67,7 +89,12 @@ static bool id_matches(const struct gossip_member *m, struct slice text)
 
 static void fail_find(struct control_call *c, struct slice text, size_t n_found)
 {
-    char what[160];
+    char what[160], near[MEANT_SIZE] = "", hint[MEANT_SIZE + 64];
+    if (n_found == 0) {
+        exec_meant_node(c->n->exec, text, near);
+    }
+    snprintf(hint, sizeof(hint), "%s%s%sSee the names and ids: ipx-node nodes",
+             near[0] != '\0' ? "Did you mean " : "", near, near[0] != '\0' ? "? " : "");
     snprintf(what, sizeof(what), "%s called \"%.*s\"",
              n_found == 0 ? "no node is" : "several nodes are", (int)IPX_MIN(text.len, 96u),
              text.len > 0 ? (const char *)text.data : "");
@@ -75,7 +102,7 @@ static void fail_find(struct control_call *c, struct slice text, size_t n_found)
                                       .err = n_found == 0 ? IPX_NOT_FOUND : IPX_CONFLICT,
                                       .what = what,
                                       .why = "",
-                                      .hint = "See the names and ids: ipx-node nodes"});
+                                      .hint = hint});
 }
 
 enum ipx_err call_find_node(struct control_call *c, struct slice text,

@@ -19,6 +19,11 @@ struct control_call {
 struct writer call_writer(struct control_call *c);
 void call_row(struct control_call *c, const struct writer *w);
 void call_end(struct control_call *c, uint8_t exit_code);
+/* Something for people beside the rows: goes to stderr. At most 200 bytes are shown. */
+void call_note(struct control_call *c, const char *text);
+/* Says which label of the expression nobody has, and what may have been meant. `is_empty`: also
+ * where nothing is near, for that is why nothing came. NULL query: nothing. */
+void call_meant(struct control_call *c, const struct query *q, bool is_empty);
 /* Three sentences as cli.md wants them; `why` and `hint` may be "". */
 struct call_error {
     uint8_t exit_code;

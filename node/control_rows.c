@@ -100,50 +100,19 @@ static const char *member_state(const struct gossip_member *m)
     return "unknown";
 }
 
-/* What the evaluator fills in of a member: `where` means the same here as in `run`. */
-struct env_labels {
-    struct label labels[6];
-    size_t n;
-    char node_version[24];
-};
-
-static void env_text(struct env_labels *e, const char *name, const char *value)
+/* True of the member with the resources of `ad`: `where` means the same here as in `run`. */
+static bool passes(struct node *n, const struct gossip_member *m, struct ad *ad,
+                   const struct query *q)
 {
-    e->labels[e->n++] = (struct label){.name = slice_text(name),
-                                       .value = {.type = LABEL_STRING, .text = slice_text(value)}};
-}
-
-static void env_seconds(struct env_labels *e, const char *name, uint64_t us)
-{
-    e->labels[e->n++] =
-        (struct label){.name = slice_text(name),
-                       .value = {.type = LABEL_NUMBER, .dim = {0, 1}, .number = (double)us / 1e6}};
-}
-
-/* Sorted by name, as query_env wants it. */
-static void env_of(const struct node *n, const struct gossip_member *m, struct env_labels *e)
-{
-    e->n = 0;
-    env_seconds(e, "ad.age", m->ad_us > 0 && n->now_us > m->ad_us ? n->now_us - m->ad_us : 0);
-    env_text(e, "lab", m->facts.lab);
-    env_text(e, "node.name", m->facts.name);
-    if (m->srtt_us > 0) {
-        env_seconds(e, "rtt", m->srtt_us);
+    struct exec_vitals vitals;
+    if (q == NULL || ad == NULL) {
+        return q == NULL;
     }
-}
-
-static bool passes(const struct node *n, const struct gossip_member *m, const struct query *q)
-{
-    struct env_labels env;
-    if (q == NULL) {
-        return true;
-    }
-    if (m->ad == NULL) {
-        return false;
-    }
-    env_of(n, m, &env);
-    return query_is_true(q,
-                         &(struct query_env){.ad = m->ad, .extra = env.labels, .n_extra = env.n});
+    members_vitals(n, m, &vitals);
+    return exec_is_true(
+        n->exec, n->now_us,
+        &(struct exec_view){.facts = &m->facts, .ad = ad, .vitals = &vitals, .srtt_us = m->srtt_us},
+        q);
 }
 
 static uint64_t cores_of(const struct gossip_member *m)
@@ -187,12 +156,15 @@ void control_nodes(struct control_call *c)
     if (call_query(c, 0, &where) != IPX_OK) {
         return;
     }
+    size_t n_shown = 0;
     for (const struct gossip_member *m = members_next(c->n, NULL); m != NULL;
          m = members_next(c->n, m)) {
-        if (passes(c->n, m, where)) {
+        if (passes(c->n, m, m->ad, where)) {
             node_row(c, m);
+            n_shown++;
         }
     }
+    call_meant(c, where, n_shown == 0);
     query_unref(where);
     call_end(c, 0);
 }
@@ -270,16 +242,11 @@ static void source_row(struct control_call *c, const struct gossip_member *m,
 static bool source_passes(struct control_call *c, const struct gossip_member *m,
                           const struct resource *r, const struct query *q)
 {
-    struct env_labels env;
-    if (q == NULL) {
-        return true;
-    }
     struct resource only = *r;
     struct ad ad = *m->ad;
     ad.resources = &only;
     ad.n_resources = 1;
-    env_of(c->n, m, &env);
-    return query_is_true(q, &(struct query_env){.ad = &ad, .extra = env.labels, .n_extra = env.n});
+    return passes(c->n, m, &ad, q);
 }
 
 static enum ipx_err source_query(struct control_call *c, struct query **ret)
@@ -299,6 +266,7 @@ static enum ipx_err source_query(struct control_call *c, struct query **ret)
 void control_sources(struct control_call *c)
 {
     struct query *where;
+    size_t n_sources = 0, n_shown = 0;
     if (source_query(c, &where) != IPX_OK) {
         return;
     }
@@ -307,11 +275,17 @@ void control_sources(struct control_call *c)
         for (size_t i = 0; m->ad != NULL && gossip_member_is_live(m) && i < m->ad->n_resources;
              i++) {
             const struct resource *r = &m->ad->resources[i];
-            if (slice_equal(r->kind, slice_text("source")) && source_passes(c, m, r, where)) {
+            if (!slice_equal(r->kind, slice_text("source"))) {
+                continue;
+            }
+            n_sources++;
+            if (source_passes(c, m, r, where)) {
                 source_row(c, m, r);
+                n_shown++;
             }
         }
     }
+    call_meant(c, n_sources > 0 ? where : NULL, n_shown == 0);
     query_unref(where);
     call_end(c, 0);
 }

@@ -93,22 +93,29 @@ struct slice members_chain_of(struct node *n, const struct node_id *id)
 
 /* --- what exec knows of a member --- */
 
+void members_vitals(struct node *n, const struct gossip_member *m, struct exec_vitals *ret)
+{
+    bool is_self = m == gossip_self(&n->gossip);
+    *ret = (struct exec_vitals){.is_known = is_self || m->vitals_us > 0};
+    if (is_self) {
+        exec_vitals(n->exec, ret);
+        ret->load_milli = (uint32_t)(n->measured.load * 1000);
+        ret->mem_free = n->measured.mem_free;
+    } else {
+        ret->n_slots = m->vitals.free_cores;
+        ret->n_free = m->vitals.free_slots;
+        ret->wait_ms = m->vitals.queue_wait_ms;
+        ret->load_milli = m->vitals.load_permille;
+        ret->mem_free = (uint64_t)m->vitals.mem_free_mib << 20;
+        ret->ad_age_us = m->ad_us > 0 && n->now_us > m->ad_us ? n->now_us - m->ad_us : 0;
+    }
+}
+
 void members_tell_exec(struct node *n, const struct gossip_member *m)
 {
     bool is_self = m == gossip_self(&n->gossip);
-    struct exec_vitals v = {.is_known = is_self || m->vitals_us > 0};
-    if (is_self) {
-        exec_vitals(n->exec, &v);
-        v.load_milli = (uint32_t)(n->measured.load * 1000);
-        v.mem_free = n->measured.mem_free;
-    } else {
-        v.n_slots = m->vitals.free_cores;
-        v.n_free = m->vitals.free_slots;
-        v.wait_ms = m->vitals.queue_wait_ms;
-        v.load_milli = m->vitals.load_permille;
-        v.mem_free = (uint64_t)m->vitals.mem_free_mib << 20;
-        v.ad_age_us = m->ad_us > 0 && n->now_us > m->ad_us ? n->now_us - m->ad_us : 0;
-    }
+    struct exec_vitals v;
+    members_vitals(n, m, &v);
     exec_on_peer(n->exec, n->now_us, is_self ? &n->self : &m->facts, is_self ? n->ad : m->ad, &v,
                  is_self ? 0 : m->srtt_us);
 }

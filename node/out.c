@@ -255,6 +255,19 @@ double out_row_double(const struct out_row *r, const char *key)
     return f->type == OUT_DOUBLE ? f->d : f->type == OUT_UINT ? (double)f->u : 0;
 }
 
+void out_counts(const struct out_row *r, char *out, size_t size)
+{
+    static const struct {
+        const char *key, *one;
+    } parts[] = {{"members", "node"}, {"labs", "lab"}, {"sources", "source"}};
+    size_t len = 0;
+    for (size_t i = 0; i < ARRAY_LEN(parts) && len < size; i++) {
+        uint64_t n = out_row_u64(r, parts[i].key);
+        len += (size_t)snprintf(out + len, size - len, "%s%llu %s%s", i > 0 ? ", " : "",
+                                (unsigned long long)n, parts[i].one, n == 1 ? "" : "s");
+    }
+}
+
 static json_t *field_json(const struct out_field *f)
 {
     switch (f->type) {

@@ -72,6 +72,9 @@ uint64_t out_row_u64(const struct out_row *r, const char *key);
 double out_row_double(const struct out_row *r, const char *key);
 void out_row_json(struct out *o, const struct out_row *r); /* one object, printed */
 
+/* "1 node, 1 lab, 0 sources" of a status row. */
+void out_counts(const struct out_row *r, char *out, size_t size);
+
 /* --- tables --- */
 
 enum out_format { OUT_PLAIN, OUT_SECONDS, OUT_MS, OUT_RATIO };

@@ -19,6 +19,8 @@ void members_stop(struct node *n);
 void members_tell_exec(struct node *n, const struct gossip_member *m);
 /* The addresses under which a peer may be dialled, best first. */
 size_t members_addrs(const struct node *n, const struct node_id *id, struct addr *ret, size_t max);
+/* As exec sees them; of this node the live ones. */
+void members_vitals(struct node *n, const struct gossip_member *m, struct exec_vitals *ret);
 void members_update_ad(struct node *n);
 void members_update_vitals(struct node *n);
 /* Every member, this node first: NULL -> self; NULL at the end. */

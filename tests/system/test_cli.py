@@ -161,6 +161,31 @@ def did_you_mean(mesh):
 
 
 @case
+def what_was_meant_by_labels_and_nodes(mesh):
+    node = mesh.node("n0", "astro")
+    node.new()
+    other = mesh.node("telescope", "bio")
+    other.join(node.invite("bio"), listen="127.0.0.2")
+    mesh.wait_all_see()
+    for words, code in ((["ping", "telescop"], 3), (["label", "bio/teleskope"], 3),
+                        (["run", "--on", "telesocpe", "--", "true"], 120)):
+        done = node.try_(*words)
+        check_equal(done.returncode, code, " ".join(words))
+        check_in(b"telescope?", done.stderr, " ".join(words))
+        check_equal(done.stderr.count(b"\n"), 1, " ".join(words))
+    for where, meant in (("lab == bio", b'"bio"?'), ("cpu.coers > 0", b"cpu.cores?"),
+                         ("cpu.cores > 0 and os.nam == \"x\"", b"os.name?")):
+        for words in (["nodes"], ["run", "--no-wait"]):
+            done = node.try_(*words, "--where", where, *(["--", "true"] * (words[0] == "run")))
+            check_in(b"Did you mean " + meant, done.stderr, f"{words} --where {where}")
+    check_in('did you mean "bio"?', node.do("why", "--where", "lab == bio"), "why")
+    done = node.try_("nodes", "--where", "zzzz > 1")
+    check_in(b"no node has the label zzzz", done.stderr, "nothing is near")
+    done = node.try_("nodes", "--where", "has(zzzz) or true")
+    check_equal(done.stderr, b"", "no warning where it matters not")
+
+
+@case
 def help_and_version(mesh):
     whole = table(mesh)
     names = [c["name"] for c in whole["commands"]]

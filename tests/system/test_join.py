@@ -3,11 +3,12 @@
 """Joining: how fast, through whom, and what is refused. usage: test_join.py BUILD_DIR"""
 import json
 import os
+import signal
 import subprocess
 import time
 
-from cases import case, check, check_equal, check_error, main
-from mesh import wait_until
+from cases import case, check, check_equal, check_error, check_in, main
+from mesh import DEADLINE, is_alive, tree_of, wait_until
 
 N_NODES = 10
 JOIN_MAX_S = 1.0
@@ -182,6 +183,32 @@ def clash_of_names(mesh):
     check_error(done, 1, "twin", what="join")
     check(not os.path.exists(clash.home), "the home was left behind")
     clash.join(ticket)  # under a name of its own; the refusal did not use the ticket up
+
+
+@case
+def an_interrupted_join_leaves_nothing(mesh):
+    """Ctrl-C while nobody named in the ticket answers, in the background and with --fg."""
+    first = mesh.node("n0", "astro")
+    first.new()
+    ticket = first.invite("bio")
+    first.down()
+    for words, number in (([], signal.SIGINT), (["--fg"], signal.SIGINT), ([], signal.SIGTERM)):
+        node = mesh.node("waits", "bio")
+        process = node.start("join", "-", "--name", "waits", "--listen", "127.0.0.2", *words,
+                             stdin=subprocess.PIPE)
+        process.stdin.write(ticket.encode())
+        process.stdin.close()
+        wait_until("its node runs", node.pid)
+        tree = tree_of(process.pid) + tree_of(node.pid())
+        check(any(b"waiting for" in line for line in process.stderr), "it says what it waits for")
+        process.send_signal(number)
+        check_equal(process.wait(timeout=DEADLINE), 128 + number, f"exit code, {words}")
+        check_in(b"nothing is left", process.stderr.read(), "what it says")
+        check(not os.path.exists(node.home), "the home is gone")
+        wait_until("its processes are gone", lambda tree=tree: not any(map(is_alive, tree)))
+    first.up()
+    other = mesh.node("other", "bio")
+    other.join(ticket, listen="127.0.0.2")  # nothing was used up
 
 
 @case

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """publish, sources, tap, and tasks on live sources, on real nodes. usage: test_sources.py
 BUILD_DIR"""
+import datetime
 import json
 import os
 import re
@@ -340,6 +341,50 @@ def a_tap_sees_the_publisher_again(mesh):
     newer.wait_frames(1)
     check_equal(newer.data(), ["b"], "what the new one published")
     check(newer.frames()[0]["epoch"] != tap.frames()[0]["epoch"], "epochs differ")
+
+
+@case
+def from_a_time_of_the_source(mesh):
+    first, second = labs(mesh)
+    process = publish(first, "timed", stdin=subprocess.PIPE)
+    seen_by(second, "timed")
+    whole = Tap(second, "astro/timed", "--from", "all")
+    for i in range(3):
+        feed(process, b"%d\n" % i)
+        whole.wait_frames(i + 1)
+        start = time.time()
+        wait_until("the clock went on", lambda start=start: time.time() > start + 0.03)
+    second_time = whole.frames()[1]["time"]
+    moment = datetime.datetime.fromisoformat(second_time.replace("Z", "+00:00"))
+    east = moment.astimezone(datetime.timezone(datetime.timedelta(hours=2)))
+    later = moment.timestamp() + 0.01
+    for text, want in ((second_time, ["1", "2"]), (east.isoformat(), ["1", "2"]),
+                       (f"{later:.3f}", ["2"]), ("1970-01-01", ["0", "1", "2"]),
+                       ("-1h", ["0", "1", "2"])):
+        tap = Tap(second, "astro/timed", "--from", f"time:{text}")
+        tap.wait_frames(len(want))
+        check_equal(tap.data(), want, f"--from time:{text}")
+        tap.stop()
+    for text in ("", "noon", "2026-02-30", "-5GiB"):
+        check_error(second.try_("tap", "astro/timed", "--from", f"time:{text}"), 2, "time:T",
+                    what=f"--from time:{text}")
+
+
+@case
+def a_misspelt_source(mesh):
+    first, second = labs(mesh)
+    publish(first, "weather", stdin=subprocess.PIPE)
+    seen_by(second, "weather")
+    for words, code, meant in ((["tap", "weathr"], 3, "weather?"),
+                               (["tap", "astro/waether"], 3, "astro/weather?"),
+                               (["run", "--stream", "wether", "--", "true"], 120, "weather?"),
+                               (["run", "--on", "source:weatherr", "--", "true"], 120,
+                                "weather?")):
+        check_error(second.try_(*words), code, "Did you mean " + meant, "ipx-node sources",
+                    what=" ".join(words))
+    done = second.try_("sources", "--where", '.nam == "weather"')
+    check_equal((done.returncode, done.stdout), (0, b""), "a field nobody has")
+    check(b"Did you mean .name?" in done.stderr, f"the field is named: {done.stderr!r}")
 
 
 @case

@@ -254,7 +254,7 @@ TEST(exec_ask, why)
     client_asks(BENCH_CLIENT + 2, "ann", EXEC_RIGHT_SUBMIT, EXEC_MSG_WHY, "", false, "lab == phys");
     CHECK_OK(
         exec_why_row_decode(bench_want(&b, EXEC_STREAM_SEND, EXEC_MSG_WHY_ROW)->send.body, &row));
-    CHECK(slice_equal(row.meant, slice_text("phys")));
+    CHECK(slice_equal(row.meant, slice_text("\"phys\"")));
     client_asks(BENCH_CLIENT + 3, "ann", EXEC_RIGHT_SUBMIT, EXEC_MSG_WHY, "", false, "lab ==");
     CHECK_EQ(client_failed(&b).exit_code, 2);
     bench_done(&b);

@@ -85,6 +85,49 @@ TEST(exec_match, order)
     bench_done(&b);
 }
 
+/* As many cards count as taken as attempts run; nothing is known where no vitals are. */
+TEST(exec_match, free_cards)
+{
+    static const struct {
+        bool is_known;
+        uint32_t n_free;
+        const char *query;
+        enum query_truth want;
+    } cases[] = {
+        {true, 4, "count gpu (.free) == 2", QUERY_TRUE},
+        {true, 3, "count gpu (.free) == 1", QUERY_TRUE},
+        {true, 3, "any gpu (.index == 1 and .free)", QUERY_TRUE},
+        {true, 2, "any gpu (.free)", QUERY_FALSE},
+        {true, 1, "any source (.free)", QUERY_TRUE},
+        {true, 0, "any source (.free)", QUERY_FALSE},
+        {false, 0, "any gpu (.free)", QUERY_UNKNOWN},
+    };
+    bench_init(&b);
+    struct ad_builder *ab = ad_builder_new(&b.mem);
+    struct ad *ad;
+    for (uint8_t i = 0; i < 2; i++) {
+        struct label_value index = {.type = LABEL_NUMBER, .number = i};
+        CHECK_OK(ad_builder_resource(ab, slice_text("gpu")));
+        CHECK_OK(ad_builder_field(ab, slice_text("index"), &index));
+    }
+    CHECK_OK(ad_builder_resource(ab, slice_text("source")));
+    CHECK_OK(ad_builder_finish(ab, &ad));
+    ad_builder_free(ab);
+    struct cert_facts f = bench_facts(1);
+    struct match_job job = {.lab = "bio"};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct exec_vitals v = {
+            .is_known = cases[i].is_known, .n_slots = 4, .n_free = cases[i].n_free};
+        struct match_env env;
+        struct query *q = compile(cases[i].query);
+        match_env_init(&env, match_set(&b.core->match, b.now_us, &f, ad, &v, 0), &job, b.now_us);
+        CHECK_EQ(query_eval(q, &env.env).truth, cases[i].want);
+        query_unref(q);
+    }
+    ad_unref(ad);
+    bench_done(&b);
+}
+
 /* Equal candidates are told apart by the job, the same way each time. */
 TEST(exec_match, rendezvous)
 {

@@ -144,19 +144,3 @@ TEST(node_args, texts_are_made_from_the_table)
     args_help_man("0.1.0", &w);
     CHECK(w.failed);
 }
-
-TEST(node_args, the_nearest_word)
-{
-    static const char *const words[] = {"nodes", "status", "run", "sources"};
-    static const struct {
-        const char *word, *nearest;
-    } cases[] = {{"node", "nodes"},     {"staus", "status"}, {"rnu", NULL},   {"ru", "run"},
-                 {"source", "sources"}, {"xyzzy", NULL},     {"runn", "run"}, {"", NULL}};
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        const char *near = args_nearest(cases[i].word, words, ARRAY_LEN(words));
-        CHECK((near == NULL) == (cases[i].nearest == NULL));
-        if (near != NULL && cases[i].nearest != NULL) {
-            CHECK_STR(near, cases[i].nearest);
-        }
-    }
-}
