@@ -33,16 +33,19 @@ struct conn *conns_find(struct node *n, uint32_t id)
 
 struct conn *conns_of_peer(struct node *n, const struct node_id *peer)
 {
-    struct conn *c;
+    struct conn *c, *closing = NULL;
     struct list *next;
     LIST_EACH(c, next, &n->conns, struct conn, list)
     {
         if (c->is_up && !c->is_local && c->state == CONN_OPEN && node_id_equal(&c->peer, peer) &&
-            link_state_of(c->link) == LINK_STATE_UP) {
-            return c;
+            link_state_of(c->link) == LINK_STATE_UP && link_facts(c->link) != NULL) {
+            if (!mux_is_closing(link_mux(c->link))) {
+                return c;
+            }
+            closing = c;
         }
     }
-    return NULL;
+    return closing;
 }
 
 struct conn *conns_new(struct node *n, uint32_t id)
@@ -219,6 +222,7 @@ static void close_duplicate(struct node *n, struct conn *c)
                 struct conn *victim = loser == c->link ? c : o;
                 /* What runs on it may end there: only new streams go to the other. */
                 link_drain(loser, n->now_us, IPX_EXISTS);
+                tunnels_on_goaway(n, victim);
                 conns_wake(n, victim);
             }
             return;
@@ -237,7 +241,7 @@ static void on_link_up(struct node *n, struct conn *c)
     c->peer = *peer;
     trace_emit(&n->config.trace, n->now_us, TRACE_LINK, "up", peer, c->is_dialled, 0);
     if (link_facts(c->link) == NULL) {
-        return; /* a ticket holder: it has nothing to say on a link */
+        return; /* a ticket holder: it may only ask for admission, in a tunnel */
     }
     dials_adopt(n, c);
     close_duplicate(n, c);
@@ -252,6 +256,9 @@ static void on_link_down(struct node *n, struct conn *c, const struct link_event
     }
     c->wants_close = true;
     conns_wake(n, c);
+    if (!c->is_up && c->is_dialled) {
+        dials_on_failed(n, &c->peer, c->id); /* whoever listens there is not the peer */
+    }
 }
 
 void conns_events(struct node *n, struct conn *c)
@@ -263,7 +270,11 @@ void conns_events(struct node *n, struct conn *c)
             on_link_up(n, c);
             break;
         case LINK_EVENT_STREAM:
-            streams_on_event(n, c, &e.stream);
+            if (e.stream.type == MUX_EVENT_GOAWAY) {
+                tunnels_on_goaway(n, c);
+            } else {
+                streams_on_event(n, c, &e.stream);
+            }
             break;
         case LINK_EVENT_DOWN:
             on_link_down(n, c, &e);

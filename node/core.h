@@ -8,7 +8,8 @@
  *   cores.c      life of dht, gossip and exec
  *   conns.c      connections and links
  *   dials.c      links being made
- *   streams.c    streams of links and local clients as numbered handles
+ *   streams.c    streams of links and local clients as numbered handles; streams_own.c: to itself
+ *   tunnels.c    datagram messages over links, where UDP does not pass
  *   jobs.c       exec's actions; what the node addresses to itself
  *   join.c       becoming a member by a ticket
  *   admission.c  admitting others; our own certificate
@@ -90,6 +91,7 @@ struct node {
     struct list dials;
     uint32_t n_conns, next_conn;
     struct streams streams;
+    struct tunnels tunnels;
     bool save_due[NODE_SAVE_N];
     enum node_save saving; /* told to the shell, not yet looked at again; NODE_SAVE_N: none */
     uint64_t seq_to_save, seq_saved;

@@ -65,6 +65,16 @@ static void ask_reverse(struct node *n, const struct node_id *peer)
     members_send(n, peer, NULL, SESSION_REVERSE, 0, writer_slice(&w));
 }
 
+/* Of no use to these: who could be asked by datagram to dial back needs no tunnel. */
+static bool is_for_tunnel(const struct dial *d)
+{
+    const struct list *l = d->streams.next;
+    while (l != &d->streams && CONTAINER_OF_CONST(l, struct stream, list)->use == STREAM_TUNNEL) {
+        l = l->next;
+    }
+    return l == &d->streams && !list_is_empty(&d->streams);
+}
+
 /* The next address; when all have failed the peer is asked to dial us. */
 static void dial_next(struct node *n, struct dial *d)
 {
@@ -79,6 +89,8 @@ static void dial_next(struct node *n, struct dial *d)
         if (!begin_conn(n, d, addr)) {
             end_dial(n, d, IPX_FULL);
         }
+    } else if (is_for_tunnel(d)) {
+        end_dial(n, d, IPX_UNREACHABLE);
     } else if (!d->is_reversed) {
         d->is_reversed = true;
         d->try_us = d->due_us;

@@ -10,9 +10,11 @@
  */
 #include "base/list.h"
 #include "base/map.h"
+#include "base/timers.h"
 #include "node/framing.h"
 #include "node/link.h"
 #include "node/node.h"
+#include "node/tunnel.h"
 
 /* --- streams.c --- */
 
@@ -26,7 +28,8 @@ enum stream_use {
     STREAM_CONTROL,     /* a local client's requests */
     STREAM_EXEC_CLIENT, /* a local client of exec: jobs, sources */
     STREAM_EXEC,        /* owner - place, reader - source */
-    STREAM_FETCH        /* a document */
+    STREAM_FETCH,       /* a document */
+    STREAM_TUNNEL       /* messages of the datagram plane */
 };
 enum stream_waits { STREAM_WAITS_NOTHING, STREAM_WAITS_JOIN, STREAM_WAITS_PING };
 
@@ -40,13 +43,14 @@ struct stream {
     struct node_id peer;
     uint16_t protocol;
     bool is_opened_here;
-    bool is_forgotten;  /* exec is told nothing more of it */
-    bool is_finishing;  /* we have said all .. */
-    bool is_finished;   /* .. and it is out */
-    bool is_other_done; /* OWN: the other end has said all */
-    struct framing in;  /* assembles messages */
-    struct buf wait;    /* said before there was room; of OWN: what is to be heard */
-    struct list list;   /* of its connection, of a dial, or of streams.own */
+    bool is_forgotten;            /* exec is told nothing more of it */
+    bool is_finishing;            /* we have said all .. */
+    bool is_finished;             /* .. and it is out */
+    bool is_other_done;           /* OWN: the other end has said all */
+    struct framing in;            /* assembles messages */
+    struct tunnel_reader *tunnel; /* of TUNNEL: in place of `in` */
+    struct buf wait;              /* said before there was room; of OWN: what is to be heard */
+    struct list list;             /* of its connection, of a dial, or of streams.own */
     uint64_t created_us;
 };
 
@@ -91,4 +95,28 @@ struct dial { /* a link being made; several streams may wait for it */
     uint64_t try_us, due_us; /* the present address; all together */
     uint32_t conn;           /* present try, 0: none */
     struct list streams;
+};
+
+/* --- tunnels.c --- */
+
+#define TUNNELS_MAX 2048 /* peers without a session that we speak to; of 0.2 KiB */
+
+struct tunnel { /* a peer that has no session, or whose session is silent */
+    struct node_id peer;
+    uint8_t state; /* enum tunnel_state */
+    bool is_session_failed;
+    uint32_t stream;  /* UP and DIALLING: what is said goes here */
+    struct addr addr; /* where a session was looked for */
+    struct timer timer;
+    uint64_t doubt_us; /* the session counts if it was heard since; 0: no doubt */
+    uint64_t up_us, pinged_us;
+    uint64_t again_us; /* from now to the next try of a session */
+};
+
+struct tunnels {
+    struct index by_peer;
+    struct timers timers;
+    uint64_t heard_us;  /* a session said something; 0: never */
+    bool is_deaf;       /* a tunnel came up while no session said anything */
+    uint64_t n_dropped; /* messages: too many wait, too many came, or not allowed */
 };

@@ -17,10 +17,18 @@ static void settle_failed(struct node *n, enum ipx_err why, const char *detail)
     trace_emit(&n->config.trace, n->now_us, TRACE_NODE, "join failed", NULL, (uint64_t)why, 0);
 }
 
+static void ask(struct node *n, const struct node_id *peer);
+
 static void call_contact(struct node *n, unsigned i)
 {
     uint32_t request_id;
     const struct ticket_contact *c = &n->join.ticket.contacts[i];
+    if (tunnels_is_up(n, &c->id)) {
+        n->join.contact = i;
+        ask(n, &c->id);
+        return;
+    }
+    tunnels_watch(n, &c->id, &c->addr);
     err_ignore(session_ping(n->sessions, n->now_us, &c->id, &c->addr, &request_id),
                "the other contact, or the time limit, decides");
     n->join.contact = i;
@@ -143,6 +151,8 @@ static void become_member(struct node *n, const struct admit_answer *answer)
         settle_failed(n, err, "");
         return;
     }
+    tunnels_forget(n); /* made with the ticket */
+    conns_close_all(n);
     admission_watch(n);
     trace_emit(&n->config.trace, n->now_us, TRACE_NODE, "joined", &n->join.asked, n->self.is_plain,
                n->join.took_us / US_PER_MS);

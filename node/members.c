@@ -52,6 +52,9 @@ void members_send(struct node *n, const struct node_id *to, const struct addr *h
 {
     struct session_message m = {.peer = *to, .type = type, .request_id = req_id, .body = body};
     m.to = hint != NULL && hint->family != ADDR_NONE ? *hint : best_addr(n, to);
+    if (tunnels_send(n, &m)) {
+        return;
+    }
     enum ipx_err err = session_send(n->sessions, n->now_us, &m);
     if (err == IPX_NOT_FOUND && n->has_cores) {
         dht_on_unreachable(&n->dht, n->now_us, to);
@@ -64,6 +67,9 @@ void members_ping(struct node *n, const struct gossip_member *m)
     struct addr to = best_addr(n, &m->facts.id);
     if (node_id_equal(&m->facts.id, &n->config.key.pk)) {
         control_on_pong(n, &m->facts.id, 0);
+        return;
+    }
+    if (tunnels_ping(n, &m->facts.id)) {
         return;
     }
     err_ignore(session_ping(n->sessions, n->now_us, &m->facts.id, &to, &request_id),
@@ -80,6 +86,7 @@ void members_path(struct node *n, const struct gossip_member *m, struct members_
         ret->rtt_us = info.srtt_us > 0 ? info.srtt_us : m->srtt_us;
     }
     ret->has_link = conns_of_peer(n, &m->facts.id) != NULL;
+    ret->has_tunnel = tunnels_is_up(n, &m->facts.id);
 }
 
 struct slice members_chain_of(struct node *n, const struct node_id *id)
@@ -191,7 +198,7 @@ static void take_reverse(struct node *n, const struct session_action *a)
     }
 }
 
-static void dispatch(struct node *n, const struct session_action *a, bool is_early)
+void members_dispatch(struct node *n, const struct session_action *a, bool is_early)
 {
     uint8_t type = a->message_type;
     if (type >= SESSION_TYPES_OWN && (!n->has_cores || a->facts == NULL)) {
@@ -233,7 +240,7 @@ static void greet(struct node *n, const struct node_id *id, const struct addr *a
     }
 }
 
-static void on_up(struct node *n, const struct session_action *a)
+void members_on_up(struct node *n, const struct session_action *a)
 {
     if (n->has_cores && a->facts != NULL) {
         dht_on_session(&n->dht, n->now_us, a->facts, &a->addr);
@@ -244,16 +251,24 @@ static void on_up(struct node *n, const struct session_action *a)
     join_on_up(n, &a->peer);
 }
 
-static void on_failed(struct node *n, const struct session_action *a)
+void members_on_unreachable(struct node *n, const struct node_id *peer, enum ipx_err err)
 {
     if (n->has_cores) {
-        dht_on_unreachable(&n->dht, n->now_us, &a->peer);
-        gossip_on_unreachable(&n->gossip, n->now_us, &a->peer);
-        if (a->err == IPX_NEED_CHAIN) {
-            conns_reach(n, &a->peer, &a->addr); /* links show whole chains, the admitter's too */
-        }
+        dht_on_unreachable(&n->dht, n->now_us, peer);
+        gossip_on_unreachable(&n->gossip, n->now_us, peer);
     }
-    join_on_failed(n, &a->peer, a->err);
+    join_on_failed(n, peer, err);
+}
+
+static void on_failed(struct node *n, const struct session_action *a)
+{
+    if (a->err == IPX_TIMEOUT && tunnels_on_session_failed(n, &a->peer)) {
+        return;
+    }
+    members_on_unreachable(n, &a->peer, a->err);
+    if (n->has_cores && a->err == IPX_NEED_CHAIN) {
+        conns_reach(n, &a->peer, &a->addr); /* links show whole chains, the admitter's too */
+    }
 }
 
 static bool on_session(struct node *n, const struct session_action *a, struct node_action *ret)
@@ -266,10 +281,13 @@ static bool on_session(struct node *n, const struct session_action *a, struct no
         return true;
     case SESSION_ACTION_MESSAGE:
     case SESSION_ACTION_EARLY:
-        dispatch(n, a, a->type == SESSION_ACTION_EARLY);
+        tunnels_on_heard(n);
+        members_dispatch(n, a, a->type == SESSION_ACTION_EARLY);
         break;
     case SESSION_ACTION_UP:
-        on_up(n, a);
+        tunnels_on_heard(n);
+        tunnels_on_session(n, &a->peer);
+        members_on_up(n, a);
         break;
     case SESSION_ACTION_DOWN:
         break; /* the next message opens a new one; who is alive is gossip's to say */
@@ -369,6 +387,7 @@ static void on_gossip(struct node *n, const struct gossip_action *a)
         break;
     case GOSSIP_ACTION_MEMBER_UP:
         admission_on_member(n, &a->u.member->facts);
+        tunnels_on_member(n, &a->u.member->facts.id);
         members_tell_exec(n, a->u.member);
         break;
     case GOSSIP_ACTION_AD_CHANGED:
@@ -376,7 +395,8 @@ static void on_gossip(struct node *n, const struct gossip_action *a)
         members_tell_exec(n, a->u.member);
         break;
     case GOSSIP_ACTION_MEMBER_SUSPECT:
-        break; /* its tasks go on: a suspicion is no verdict */
+        tunnels_doubt(n, &a->u.member->facts.id); /* its tasks go on: it is no verdict */
+        break;
     case GOSSIP_ACTION_MEMBER_DOWN:
         on_member_down(n, a->u.member);
         break;

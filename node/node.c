@@ -100,6 +100,9 @@ static enum ipx_err make_parts(struct node *n)
         err = own_ad_init(&n->own_ad, n->mem, n->config.ad, n->config.saved[NODE_SAVE_LABELS]);
     }
     if (err == IPX_OK) {
+        err = tunnels_init(n);
+    }
+    if (err == IPX_OK) {
         err = admission_init(n);
     }
     return err;
@@ -147,6 +150,7 @@ void node_free(struct node *n)
     }
     conns_done(n);
     streams_done(n);
+    tunnels_done(n);
     members_stop(n);
     session_plane_free(n->sessions);
     admit_book_done(&n->book);
@@ -238,6 +242,7 @@ uint64_t node_deadline(const struct node *n)
         due = IPX_MIN(due, gossip_deadline(&n->gossip));
         due = IPX_MIN(due, exec_deadline(n->exec));
     }
+    due = IPX_MIN(due, timers_deadline(&n->tunnels.timers));
     return IPX_MIN(due, control_deadline(n));
 }
 
@@ -254,6 +259,7 @@ void node_tick(struct node *n, uint64_t now_us)
         exec_tick(n->exec, now_us);
     }
     conns_tick(n);
+    tunnels_tick(n);
     admission_tick(n);
     control_tick(n);
     if (n->state == NODE_STATE_STOPPING && now_us >= n->stop_us) {

@@ -17,6 +17,10 @@ bool members_drain(struct node *n, struct node_action *ret); /* true: *ret is to
 IPX_MUST_USE enum ipx_err members_start(struct node *n);     /* makes the cores */
 void members_stop(struct node *n);
 void members_tell_exec(struct node *n, const struct gossip_member *m);
+/* A session or a tunnel is there; `addr` ADDR_NONE: not known where the peer listens. */
+void members_on_up(struct node *n, const struct session_action *a);
+void members_on_unreachable(struct node *n, const struct node_id *peer, enum ipx_err err);
+void members_dispatch(struct node *n, const struct session_action *a, bool is_early);
 /* The addresses under which a peer may be dialled, best first. */
 size_t members_addrs(const struct node *n, const struct node_id *id, struct addr *ret, size_t max);
 /* As exec sees them; of this node the live ones. */
@@ -28,7 +32,7 @@ const struct gossip_member *members_next(const struct node *n, const struct goss
 struct members_path {
     struct addr addr;
     uint64_t rtt_us;
-    bool has_session, has_link;
+    bool has_session, has_link, has_tunnel;
 };
 void members_path(struct node *n, const struct gossip_member *m, struct members_path *ret);
 void members_ping(struct node *n, const struct gossip_member *m);
@@ -108,7 +112,39 @@ void streams_finish(struct node *n, struct stream *s); /* orderly, after what wa
 void streams_break(struct node *n, struct stream *s, enum ipx_err err);
 void streams_on_event(struct node *n, struct conn *c, const struct mux_event *e);
 void streams_on_lost(struct node *n, struct stream *s, enum ipx_err err); /* frees it */
+/* Bytes as they are, of a TUNNEL stream; false: no memory. How many wait to go out. */
+bool streams_write(struct node *n, struct stream *s, struct slice bytes);
+size_t streams_queued(struct node *n, const struct stream *s);
+
+/* streams_own.c */
+void streams_open_own(struct node *n, struct stream *s);
 bool streams_drain_own(struct node *n); /* true: exec has heard something */
+
+/* tunnels.c */
+IPX_MUST_USE enum ipx_err tunnels_init(struct node *n);
+void tunnels_done(struct node *n);
+void tunnels_forget(struct node *n); /* their links are to end, new ones are made */
+/* True: the peer has no session that answers but a tunnel, which took (or dropped) it. Else the
+ * session is to be tried; from now on it is watched. */
+bool tunnels_send(struct node *n, const struct session_message *m);
+/* A session is being tried: if it takes long, a link is. */
+void tunnels_watch(struct node *n, const struct node_id *peer, const struct addr *addr);
+/* The peer is suspected: perhaps its session alone has died. */
+void tunnels_doubt(struct node *n, const struct node_id *peer);
+bool tunnels_is_up(const struct node *n, const struct node_id *peer);
+bool tunnels_ping(struct node *n, const struct node_id *peer);       /* false: no tunnel */
+void tunnels_on_heard(struct node *n);                               /* datagrams arrive here */
+void tunnels_on_session(struct node *n, const struct node_id *peer); /* it needs none now */
+/* True: it has a tunnel, or the verdict is to be awaited (members_on_unreachable). */
+bool tunnels_on_session_failed(struct node *n, const struct node_id *peer);
+void tunnels_on_member(struct node *n, const struct node_id *peer);
+/* Of streams: may a peer open one; it is open; bytes; it is over. */
+bool tunnels_may_open(const struct node *n, const struct conn *c);
+void tunnels_on_open(struct node *n, struct conn *c, struct stream *s);
+void tunnels_on_data(struct node *n, struct conn *c, struct stream *s, struct slice data);
+void tunnels_on_lost(struct node *n, const struct node_id *peer, uint32_t stream, enum ipx_err err);
+void tunnels_on_goaway(struct node *n, struct conn *c); /* the link is to end */
+void tunnels_tick(struct node *n);
 
 /* jobs.c */
 bool jobs_drain(struct node *n, struct node_action *ret);

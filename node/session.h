@@ -131,6 +131,7 @@ struct session_info { /* a peer's session, for people and for the cores */
     uint64_t rto_us;  /* srtt + 4 rttvar in [100 ms, 2 s]; 400 ms if not measured */
     uint64_t bytes_in, bytes_out;
     bool is_ticket, is_dialled;
+    bool is_silent; /* asked whether it is still there, and has not answered in time */
 };
 
 struct session_plane;

@@ -31,9 +31,10 @@
 #define HELD_MAX 64                   /* of 4.5 KiB */
 #define PATH_TRIES 3
 #define PATH_RETRY_US (500 * US_PER_MS)
-#define PATH_PAUSE_US (2 * US_PER_S)  /* between two switches */
-#define SILENT_PING_US (3 * US_PER_S) /* sent, and nothing came back: is it there? */
-#define SILENT_DIAL_US (3 * US_PER_S) /* no PONG: it may have restarted; a new handshake */
+#define PATH_PAUSE_US (2 * US_PER_S)      /* between two switches */
+#define SILENT_PING_US (3 * US_PER_S)     /* sent, and nothing came back: is it there? */
+#define SILENT_DOUBT_US (600 * US_PER_MS) /* no PONG: other ways to it may be looked for */
+#define SILENT_DIAL_US (3 * US_PER_S)     /* no PONG: it may have restarted; a new handshake */
 #define SILENT_AGAIN_US (10 * US_PER_S)
 #define COOKIE_LIFE_US (120 * US_PER_S)
 #define MUTE_US (300 * US_PER_S)

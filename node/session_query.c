@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/session_parts.h"
 
-static void info_fill(const struct session_peer *peer, struct session_info *ret)
+static void info_fill(const struct session_plane *p, const struct session_peer *peer,
+                      struct session_info *ret)
 {
     uint64_t rto_us = RTO_FIRST_US;
     if (peer->srtt_us > 0) {
@@ -21,6 +22,7 @@ static void info_fill(const struct session_peer *peer, struct session_info *ret)
         .bytes_out = peer->bytes_out,
         .is_ticket = !peer->who.has_facts,
         .is_dialled = peer->cur->is_dialled,
+        .is_silent = peer->pinged_us != 0 && p->now_us - peer->pinged_us >= SILENT_DOUBT_US,
     };
 }
 
@@ -30,7 +32,7 @@ bool session_find(const struct session_plane *p, const struct node_id *id, struc
     if (peer == NULL || peer->cur == NULL) {
         return false;
     }
-    info_fill(peer, ret);
+    info_fill(p, peer, ret);
     return true;
 }
 
@@ -45,7 +47,7 @@ bool session_at(const struct session_plane *p, uint32_t i, struct session_info *
     if (peer == NULL || peer->cur == NULL) {
         return false;
     }
-    info_fill(peer, ret);
+    info_fill(p, peer, ret);
     return true;
 }
 

@@ -90,8 +90,11 @@ struct stream *streams_new(struct node *n, uint32_t handle, enum stream_use use)
     list_init(&s->list);
     framing_init(&s->in, n->mem, NODE_MESSAGE_MAX);
     buf_init(&s->wait, n->mem, STREAM_WAIT_MAX);
+    s->tunnel = use == STREAM_TUNNEL ? mem_alloc(n->mem, sizeof(*s->tunnel)) : NULL;
     store_be32(key, handle);
-    if (map_set(&n->streams.by_handle, key, slot) != IPX_OK) {
+    if ((use == STREAM_TUNNEL && s->tunnel == NULL) ||
+        map_set(&n->streams.by_handle, key, slot) != IPX_OK) {
+        mem_free(n->mem, s->tunnel);
         mem_free(n->mem, s);
         return NULL;
     }
@@ -118,6 +121,7 @@ void streams_free(struct node *n, struct stream *s)
     list_unlink(&s->list);
     framing_done(&s->in);
     buf_done(&s->wait);
+    mem_free(n->mem, s->tunnel);
     mem_free(n->mem, s);
 }
 
@@ -182,6 +186,27 @@ void streams_send(struct node *n, struct stream *s, uint8_t type, struct slice b
     }
 }
 
+bool streams_write(struct node *n, struct stream *s, struct slice bytes)
+{
+    struct mux *m = mux_of(n, s);
+    if (m != NULL && s->wait.len == 0 && mux_send_message(m, s->id, bytes, SLICE_EMPTY)) {
+        conns_wake(n, conns_find(n, s->conn));
+        return true;
+    }
+    if (buf_append(&s->wait, bytes) != IPX_OK) {
+        return false;
+    }
+    flush(n, s);
+    return true;
+}
+
+size_t streams_queued(struct node *n, const struct stream *s)
+{
+    struct mux *m = mux_of(n, s);
+    size_t room = m != NULL ? mux_send_room(m, s->id) : MUX_SEND_MAX_DEFAULT;
+    return s->wait.len + MUX_SEND_MAX_DEFAULT - IPX_MIN(room, (size_t)MUX_SEND_MAX_DEFAULT);
+}
+
 void streams_finish(struct node *n, struct stream *s)
 {
     s->is_finishing = true;
@@ -212,7 +237,9 @@ void streams_break(struct node *n, struct stream *s, enum ipx_err err)
 
 void streams_open_on(struct node *n, struct stream *s, struct conn *c)
 {
-    enum mux_class class = s->protocol == NODE_PROTOCOL_TAP ? MUX_CLASS_LIVE : MUX_CLASS_RPC;
+    enum mux_class class = s->protocol == NODE_PROTOCOL_TAP      ? MUX_CLASS_LIVE
+                           : s->protocol == NODE_PROTOCOL_TUNNEL ? MUX_CLASS_CONTROL
+                                                                 : MUX_CLASS_RPC;
     enum ipx_err err = mux_open(link_mux(c->link), s->protocol, class, s->handle, &s->id);
     if (err != IPX_OK) {
         streams_on_lost(n, s, err);
@@ -221,22 +248,9 @@ void streams_open_on(struct node *n, struct stream *s, struct conn *c)
     s->conn = c->id;
     list_push_back(&c->streams, &s->list);
     flush(n, s);
-}
-
-/* Both ends of a stream to this node itself. */
-static void open_own(struct node *n, struct stream *s)
-{
-    struct stream *other = streams_new(n, streams_new_handle(n), STREAM_EXEC);
-    if (other == NULL) {
-        streams_on_lost(n, s, IPX_NO_MEMORY);
-        return;
+    if (s->use == STREAM_TUNNEL) {
+        tunnels_on_open(n, c, s);
     }
-    other->peer = s->peer;
-    other->protocol = s->protocol;
-    other->conn = s->conn = STREAM_CONN_OWN;
-    other->id = s->handle;
-    s->id = other->handle;
-    exec_on_stream(n->exec, n->now_us, &n->self, other->handle, (uint8_t)s->protocol);
 }
 
 void streams_open_exec(struct node *n, uint32_t handle, const struct node_id *to, uint8_t protocol)
@@ -249,7 +263,7 @@ void streams_open_exec(struct node *n, uint32_t handle, const struct node_id *to
     s->peer = *to;
     s->protocol = protocol;
     if (node_id_equal(to, &n->config.key.pk)) {
-        open_own(n, s);
+        streams_open_own(n, s);
     } else {
         conns_attach(n, s);
     }
@@ -261,8 +275,12 @@ void streams_on_lost(struct node *n, struct stream *s, enum ipx_err err)
 {
     enum stream_use use = s->use;
     uint32_t handle = s->handle;
+    struct node_id peer = s->peer;
     bool is_known = !s->is_forgotten;
     streams_free(n, s);
+    if (use == STREAM_TUNNEL) {
+        tunnels_on_lost(n, &peer, handle, err);
+    }
     if (!is_known || n->exec == NULL) {
         return;
     }
@@ -290,6 +308,7 @@ static void hand_over(struct node *n, struct stream *s, uint8_t type, struct sli
     case STREAM_FETCH:
         fetch_message(n, s, type, body);
         break;
+    case STREAM_TUNNEL: /* not in messages of this form */
     case STREAM_FREE:
         break;
     }
@@ -358,10 +377,10 @@ static void open_client(struct node *n, struct conn *c, struct stream *s)
 }
 
 /* What a stream of this protocol is for; STREAM_FREE: nobody opens such a one here. */
-static enum stream_use use_of(const struct node *n, const struct conn *c, uint16_t protocol)
+static enum stream_use use_of(const struct node *n, const struct conn *c, const struct mux_event *e)
 {
     bool is_member = n->has_cores && !c->is_local && link_facts(c->link) != NULL;
-    switch ((enum node_protocol)protocol) {
+    switch ((enum node_protocol)e->protocol) {
     case NODE_PROTOCOL_CONTROL:
         return c->is_local ? STREAM_CONTROL : STREAM_FREE;
     case NODE_PROTOCOL_EXEC_CLIENT:
@@ -373,14 +392,15 @@ static enum stream_use use_of(const struct node *n, const struct conn *c, uint16
     case NODE_PROTOCOL_FETCH:
         return is_member ? STREAM_FETCH : STREAM_FREE;
     case NODE_PROTOCOL_TUNNEL:
-        return STREAM_FREE;
+        return e->class == MUX_CLASS_CONTROL && tunnels_may_open(n, c) ? STREAM_TUNNEL
+                                                                       : STREAM_FREE;
     }
     return STREAM_FREE;
 }
 
 static void on_opened(struct node *n, struct conn *c, const struct mux_event *e)
 {
-    enum stream_use use = use_of(n, c, e->protocol);
+    enum stream_use use = use_of(n, c, e);
     struct stream *s = use == STREAM_FREE ? NULL : streams_new(n, streams_new_handle(n), use);
     if (s == NULL) {
         mux_reset(link_mux(c->link), e->stream, IPX_REFUSED);
@@ -396,6 +416,8 @@ static void on_opened(struct node *n, struct conn *c, const struct mux_event *e)
         exec_on_stream(n->exec, n->now_us, link_facts(c->link), s->handle, (uint8_t)e->protocol);
     } else if (use == STREAM_EXEC_CLIENT) {
         open_client(n, c, s);
+    } else if (use == STREAM_TUNNEL) {
+        tunnels_on_open(n, c, s);
     }
 }
 
@@ -424,7 +446,11 @@ void streams_on_event(struct node *n, struct conn *c, const struct mux_event *e)
     }
     switch (e->type) {
     case MUX_EVENT_DATA:
-        on_data(n, c, s, e->data);
+        if (s->use == STREAM_TUNNEL) {
+            tunnels_on_data(n, c, s, e->data);
+        } else {
+            on_data(n, c, s, e->data);
+        }
         break;
     case MUX_EVENT_FINISHED:
         on_finished(n, s);
@@ -441,46 +467,4 @@ void streams_on_event(struct node *n, struct conn *c, const struct mux_event *e)
     case MUX_EVENT_ERROR:
         break;
     }
-}
-
-/* --- streams to this node itself --- */
-
-static bool own_message(struct node *n, struct stream *s)
-{
-    struct slice all = buf_slice(&s->wait);
-    if (all.len == 0) {
-        return false;
-    }
-    assert(all.len >= FRAMING_HEAD_LEN);
-    size_t len = load_be32(all.data); /* of type and body */
-    uint8_t type = all.data[4];
-    uint32_t handle = s->handle;
-    assert(len >= 1 && all.len >= 4 + len);
-    /* exec may answer into this very buffer's stream only by actions, drained later. */
-    if (!s->is_forgotten) {
-        exec_on_stream_message(n->exec, n->now_us, handle, type,
-                               slice_of(all.data + FRAMING_HEAD_LEN, len - 1));
-    }
-    s = streams_find(n, handle);
-    if (s != NULL) {
-        buf_consume(&s->wait, 4 + len);
-    }
-    return s != NULL;
-}
-
-bool streams_drain_own(struct node *n)
-{
-    if (list_is_empty(&n->streams.own)) {
-        return false;
-    }
-    struct stream *s = CONTAINER_OF(n->streams.own.next, struct stream, list);
-    list_unlink(&s->list);
-    bool is_there = true;
-    while (is_there && s->wait.len > 0) {
-        is_there = own_message(n, s);
-    }
-    if (is_there && s->is_other_done) {
-        streams_on_lost(n, s, IPX_OK);
-    }
-    return true;
 }

@@ -46,6 +46,7 @@ struct world_node {
     struct list objects;
     uint32_t next_conn;
     unsigned side;   /* partition: nodes hear only those of their side */
+    bool is_udp_blocked; /* no datagram of it or to it passes */
     bool is_stopped; /* by itself: stop_code, stop_text */
     int stop_code;
     char stop_text[160];

@@ -25,12 +25,17 @@ static void drop_bytes(struct event *e)
 
 /* --- datagrams --- */
 
+static bool can_pass_udp(const struct world_node *a, const struct world_node *b)
+{
+    return a->side == b->side && !a->is_udp_blocked && !b->is_udp_blocked;
+}
+
 static void run_datagram(void *user, struct event *e)
 {
     struct world *w = user;
     struct world_node *to = &w->nodes[e->node];
     struct world_node *from = &w->nodes[e->number];
-    if (to->node != NULL && to->side == from->side) {
+    if (to->node != NULL && can_pass_udp(from, to)) {
         to->n_datagrams++;
         node_on_datagram(to->node, w->now_us, &from->addr, slice_of(e->bytes, e->len));
         world_drain(w, to);
@@ -59,7 +64,7 @@ void world_udp(struct world *w, struct world_node *from, const struct addr *to, 
     bool is_lost = rng_chance(&w->net, w->options.loss_permille);
     bool is_doubled = rng_chance(&w->net, w->options.dup_permille);
     assert(s.len <= MTU);
-    if (n == NULL || is_lost || n->side != from->side) {
+    if (n == NULL || is_lost || !can_pass_udp(from, n)) {
         return;
     }
     send_copy(w, from, n, s);

@@ -16,6 +16,7 @@
 #include "node/link.h"
 #include "node/mux_core.h"
 #include "node/tls.h"
+#include "node/tunnel.h"
 
 static const struct sm_table *const tables[] = {
     &dht_entry_table,    &dht_lookup_candidate_table,
@@ -25,6 +26,7 @@ static const struct sm_table *const tables[] = {
     &exec_task_table,    &exec_seat_table,
     &exec_claim_table,   &link_state_table,
     &mux_stream_table,   &tls_state_table,
+    &mux_stream_table,   &node_tunnel_table,
 };
 
 static void print_state(const struct sm_table *t, uint32_t from)
