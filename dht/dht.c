@@ -138,6 +138,7 @@ static void recv_reply(struct dht *d, const struct dht_msg *msg)
     }
     dht_on_peer(d, msg->facts, msg->addr);
     dht_table_on_rtt(&d->table, &call.to, d->now_us - call.sent_us);
+    dht_rpc_on_rtt(&d->rpc, d->now_us - call.sent_us);
     bool is_good = dht_wire_decode(msg->type, msg->body, &m) == IPX_OK;
     d->stats.n_malformed += !is_good;
     if (call.type == DHT_STORE) {

@@ -8,7 +8,9 @@ static const struct sm_state candidate_states[] = {
     [LOOKUP_WAITING] = {"waiting",
                         SM_TO(LOOKUP_STALLED) | SM_TO(LOOKUP_ANSWERED) | SM_TO(LOOKUP_FAILED),
                         false},
-    [LOOKUP_STALLED] = {"stalled", SM_TO(LOOKUP_ANSWERED) | SM_TO(LOOKUP_FAILED), false},
+    [LOOKUP_STALLED] = {"stalled",
+                        SM_TO(LOOKUP_WAITING) | SM_TO(LOOKUP_ANSWERED) | SM_TO(LOOKUP_FAILED),
+                        false},
     [LOOKUP_ANSWERED] = {"answered", 0, true},
     [LOOKUP_FAILED] = {"failed", 0, true},
 };
@@ -172,7 +174,7 @@ static bool is_discredited(const struct lookup *l, uint16_t referrer)
 
 static void fail(struct lookup *l, struct lookup_candidate *c)
 {
-    bool was_silent = c->state == LOOKUP_STALLED; /* counted when it stalled */
+    bool was_silent = c->state == LOOKUP_STALLED || c->n_asked > 1; /* counted when it stalled */
     uint16_t referrer = c->referrer;
     move(c, LOOKUP_FAILED);
     if (referrer == LOOKUP_NONE) {
@@ -262,7 +264,11 @@ void lookup_on_fail(struct lookup *l, uint64_t now_us, uint16_t tx)
     assert(tx < l->n);
     struct lookup_candidate *c = &l->candidates[tx];
     l->now_us = now_us;
-    if (!l->is_over && (c->state == LOOKUP_WAITING || c->state == LOOKUP_STALLED)) {
+    if (l->is_over || (c->state != LOOKUP_WAITING && c->state != LOOKUP_STALLED)) {
+        return;
+    }
+    c->n_open--;
+    if (c->n_open == 0) {
         fail(l, c);
     }
 }
@@ -277,7 +283,7 @@ void lookup_tick(struct lookup *l, uint64_t now_us)
             fail(l, c);
         } else if (c->state == LOOKUP_WAITING && now_us >= c->sent_us + c->soft_us) {
             move(c, LOOKUP_STALLED);
-            if (c->referrer != LOOKUP_NONE) {
+            if (c->referrer != LOOKUP_NONE && c->n_asked == 1) {
                 l->candidates[c->referrer].n_silent++;
             }
         }
@@ -292,14 +298,30 @@ void lookup_cancel(struct lookup *l)
     }
 }
 
+/* Silent so far, so near that a record may lie there, and asked only once. `n_nearer`: those of its
+ * path that are nearer and not silent. */
+static bool is_to_ask_again(const struct lookup *l, const struct lookup_candidate *c,
+                            unsigned n_nearer)
+{
+    return c->state == LOOKUP_STALLED && c->n_asked < LOOKUP_ASKS_MAX &&
+           l->config.mode != LOOKUP_LOCATE && n_nearer < LOOKUP_ASK_AGAIN &&
+           l->n_sent < LOOKUP_MESSAGES_MAX && !is_discredited(l, c->referrer);
+}
+
 /* The nearest on this path that is to be asked now; l->n if none. */
 static size_t next_to_ask(const struct lookup *l, uint8_t path, bool with_discredited)
 {
     unsigned n_live = 0, n_waiting = 0;
-    size_t next = l->n;
+    size_t next = l->n, again = l->n;
     for (size_t i = 0; i < l->n; i++) {
         const struct lookup_candidate *c = &l->candidates[l->order[i]];
-        if (c->path != path || !is_live(c)) {
+        if (c->path != path) {
+            continue;
+        }
+        if (again == l->n && is_to_ask_again(l, c, n_live)) {
+            again = l->order[i];
+        }
+        if (!is_live(c)) {
             continue;
         }
         n_waiting += c->state == LOOKUP_WAITING;
@@ -311,7 +333,10 @@ static size_t next_to_ask(const struct lookup *l, uint8_t path, bool with_discre
             next = l->order[i];
         }
     }
-    return n_waiting < l->config.alpha ? next : l->n;
+    if (n_waiting >= l->config.alpha) {
+        return l->n;
+    }
+    return next != l->n ? next : again;
 }
 
 /* Has this path found what the mode asks of it? */
@@ -324,7 +349,7 @@ static bool is_path_done(const struct lookup *l, uint8_t path)
         if (c->path != path || c->state == LOOKUP_FAILED) {
             continue;
         }
-        if (c->state == LOOKUP_STALLED) {
+        if (c->state == LOOKUP_STALLED && !is_to_ask_again(l, c, n_answered)) {
             n_stalled++;
             continue;
         }
@@ -417,6 +442,8 @@ static bool poll_send(struct lookup *l, struct lookup_action *ret)
     }
     move(&l->candidates[at], LOOKUP_WAITING);
     l->candidates[at].sent_us = l->now_us;
+    l->candidates[at].n_asked++;
+    l->candidates[at].n_open++;
     l->n_sent++;
     *ret = (struct lookup_action){
         .kind = LOOKUP_SEND, .tx = (uint16_t)at, .contact = &l->candidates[at].contact};

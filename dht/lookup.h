@@ -7,7 +7,9 @@
  * Candidates are ordered by what they claim; only those which answered from their
  * certified position count for the end and are given back. A silent one is STALLED
  * after the soft timeout: its slot is free for the next, a late answer still
- * counts; after the hard one it is FAILED. What one referrer named and never
+ * counts; after the hard one it is FAILED. Before a closest set ends, those
+ * among its very nearest that stalled are asked a second time: else a single loss would hide
+ * the very node that a record lies at. What one referrer named and never
  * answers is asked last, and then not at all.
  *
  * A search is bounded whatever the peers do: 256 candidates, 200 messages, 8 s.
@@ -23,6 +25,8 @@
 #define LOOKUP_SOFT_US (400 * US_PER_MS) /* of a peer whose RTT is not known */
 #define LOOKUP_HARD_US (2 * US_PER_S)
 #define LOOKUP_GRACE_US (300 * US_PER_MS) /* after the first value: a higher seq may come */
+#define LOOKUP_ASKS_MAX 2                 /* of one candidate: once more, never blindly again */
+#define LOOKUP_ASK_AGAIN 4                /* nearest places in which a silent one is asked again */
 #define LOOKUP_AGREE 3                    /* holders of one value that end the search for it */
 #define LOOKUP_LIES_MAX 3                 /* unanswered contacts that discredit a referrer */
 #define LOOKUP_NONE UINT16_MAX
@@ -50,6 +54,8 @@ struct lookup_candidate {
     uint16_t referrer; /* candidate that named it; LOOKUP_NONE: a seed */
     uint8_t state;     /* enum lookup_state */
     uint8_t path;
+    uint8_t n_asked;  /* times: two at most */
+    uint8_t n_open;   /* of these, neither answered nor given up */
     uint8_t n_silent; /* of the contacts it named: stalled or failed */
     uint8_t n_true;   /* answered */
     bool has_value;   /* gave the value that is counted */
@@ -103,6 +109,7 @@ IPX_MUST_USE enum ipx_err lookup_on_reply(struct lookup *l, uint64_t now_us, uin
 /* It also gave a valid value; called after lookup_on_reply returned IPX_OK. True: this is now the
  * best value, to be kept by the caller. */
 bool lookup_on_value(struct lookup *l, uint64_t now_us, uint16_t tx, uint64_t seq);
+/* A question to it was given up: it FAILED when this was the last one open. */
 void lookup_on_fail(struct lookup *l, uint64_t now_us, uint16_t tx);
 void lookup_tick(struct lookup *l, uint64_t now_us);
 void lookup_cancel(struct lookup *l);

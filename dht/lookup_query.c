@@ -65,7 +65,9 @@ void lookup_check(const struct lookup *l)
         assert(c->referrer == LOOKUP_NONE || l->candidates[c->referrer].state == LOOKUP_ANSWERED);
         assert(!node_id_equal(&c->contact.id, &l->config.self));
         n_struck += c->is_struck;
-        n_asked += c->state != LOOKUP_NEW && c->state != LOOKUP_FAILED;
+        n_asked += c->n_asked;
+        assert(c->n_asked <= LOOKUP_ASKS_MAX && c->n_open <= c->n_asked);
+        assert((c->state != LOOKUP_WAITING && c->state != LOOKUP_STALLED) || c->n_open > 0);
     }
     assert(n_struck == l->n_struck && n_asked <= l->n_sent);
 }

@@ -93,6 +93,27 @@ uint64_t dht_rpc_deadline(const struct dht_rpc *r)
     return r->n == 0 ? NEVER_US : r->calls[0].sent_us + DHT_CALL_HARD_US;
 }
 
+void dht_rpc_on_rtt(struct dht_rpc *r, uint64_t rtt_us)
+{
+    uint32_t rtt = (uint32_t)IPX_MIN(IPX_MAX(rtt_us, 1u), DHT_CALL_HARD_US);
+    if (r->srtt_us == 0) {
+        r->srtt_us = rtt;
+        r->rttvar_us = rtt / 2;
+        return;
+    }
+    /* Slower gains than for one peer (RFC 6298): this follows many at once. */
+    uint32_t delta = rtt > r->srtt_us ? rtt - r->srtt_us : r->srtt_us - rtt;
+    r->rttvar_us = (uint32_t)(((uint64_t)r->rttvar_us * 15 + delta) / 16);
+    r->srtt_us = (uint32_t)(((uint64_t)r->srtt_us * 31 + rtt) / 32);
+}
+
+uint64_t dht_rpc_soft_us(const struct dht_rpc *r)
+{
+    uint64_t soft_us = (uint64_t)r->srtt_us + 4 * (uint64_t)r->rttvar_us;
+    return r->srtt_us == 0 ? DHT_SOFT_UNKNOWN_US
+                           : IPX_MIN(IPX_MAX(soft_us, DHT_SOFT_MIN_US), DHT_SOFT_UNKNOWN_US);
+}
+
 bool dht_rpc_is_lossy(const struct dht_rpc *r)
 {
     unsigned lost = (unsigned)__builtin_popcount(r->history);

@@ -11,9 +11,11 @@
 #include "base/rng.h"
 #include "dht/wire.h"
 
-#define DHT_CALLS_MAX 48                /* 4 lookups with 8 asked and 4 stalled each */
-#define DHT_CALL_HARD_US (2 * US_PER_S) /* overlay 2.2 rule 3 */
-#define DHT_HISTORY 32                  /* last outcomes that decide about alpha */
+#define DHT_CALLS_MAX 48                      /* 4 lookups with 8 asked and 4 stalled each */
+#define DHT_CALL_HARD_US (2 * US_PER_S)       /* overlay 2.2 rule 3 */
+#define DHT_HISTORY 32                        /* last outcomes that decide about alpha */
+#define DHT_SOFT_MIN_US (100 * US_PER_MS)     /* overlay 1.3: RTO in [100 ms, 2 s] */
+#define DHT_SOFT_UNKNOWN_US (400 * US_PER_MS) /* before anybody has answered */
 
 struct dht_call {
     struct node_id to;
@@ -29,6 +31,7 @@ struct dht_rpc {
     uint16_t n;
     uint32_t history; /* last 32 outcomes, a set bit is a time-out */
     uint8_t n_history;
+    uint32_t srtt_us, rttvar_us; /* over all peers; 0: not measured */
 };
 
 void dht_rpc_init(struct dht_rpc *r);
@@ -45,6 +48,9 @@ bool dht_rpc_expire(struct dht_rpc *r, uint64_t now_us, struct dht_call *ret);
 /* The next request put to `to`, which cannot be reached: over. */
 bool dht_rpc_drop_peer(struct dht_rpc *r, const struct node_id *to, struct dht_call *ret);
 uint64_t dht_rpc_deadline(const struct dht_rpc *r);
+/* How long an answer took, whoever gave it: what to expect of a peer that we do not know. */
+void dht_rpc_on_rtt(struct dht_rpc *r, uint64_t rtt_us);
+uint64_t dht_rpc_soft_us(const struct dht_rpc *r);
 /* More than 20 % of the last 32 requests were not answered. */
 bool dht_rpc_is_lossy(const struct dht_rpc *r);
 void dht_rpc_check(const struct dht_rpc *r);

@@ -54,6 +54,12 @@ static void seed_from_table(struct dht *d, struct lookup *l)
     }
 }
 
+uint8_t dht_search_alpha(const struct dht_rpc *r, enum lookup_mode mode, uint8_t paths)
+{
+    uint8_t lossy = mode == LOOKUP_LOCATE ? DHT_ALPHA_LOCATE : DHT_ALPHA_LOSSY;
+    return paths > 1 ? DHT_ALPHA_DISJOINT : dht_rpc_is_lossy(r) ? lossy : DHT_ALPHA;
+}
+
 enum ipx_err dht_search_start(struct dht *d, const struct dht_search_spec *spec,
                               struct dht_search **ret)
 {
@@ -69,7 +75,8 @@ enum ipx_err dht_search_start(struct dht *d, const struct dht_search_spec *spec,
     s->handle = (d->n_handles + 1) * DHT_SEARCHES_MAX + (uint32_t)slot;
     s->state = DHT_SEARCH_RUNNING;
     s->use = (uint8_t)spec->use;
-    uint8_t alpha = dht_rpc_is_lossy(&d->rpc) ? DHT_ALPHA_LOSSY : DHT_ALPHA;
+    uint8_t paths = spec->paths > 0 ? spec->paths : 1;
+    uint8_t alpha = dht_search_alpha(&d->rpc, spec->mode, paths);
     struct lookup_config config = {.mesh = d->config.mesh,
                                    .self = d->config.key->pk,
                                    .target = spec->target,
@@ -77,7 +84,7 @@ enum ipx_err dht_search_start(struct dht *d, const struct dht_search_spec *spec,
                                    .k = DHT_K,
                                    .r = DHT_LOCATE_R,
                                    .alpha = spec->alpha > 0 ? spec->alpha : alpha,
-                                   .paths = spec->paths > 0 ? spec->paths : 1};
+                                   .paths = paths};
     lookup_init(&s->lookup, d->now_us, &config);
     seed_from_table(d, &s->lookup);
     d->searches[slot] = s;
@@ -221,13 +228,13 @@ static bool finish(struct dht *d, struct dht_search *s, enum ipx_err status, str
     return true;
 }
 
-static uint64_t soft_timeout(const struct dht_entry *e)
+static uint64_t soft_timeout(const struct dht *d, const struct dht_entry *e)
 {
     if (e == NULL || e->srtt_us == 0) {
-        return LOOKUP_SOFT_US;
+        return dht_rpc_soft_us(&d->rpc);
     }
     uint64_t soft = (uint64_t)e->srtt_us + 4 * (uint64_t)e->rttvar_us;
-    return IPX_MIN(IPX_MAX(soft, 100 * US_PER_MS), LOOKUP_HARD_US);
+    return IPX_MIN(IPX_MAX(soft, DHT_SOFT_MIN_US), LOOKUP_HARD_US);
 }
 
 /* False: not to be asked (its key is none). */
@@ -241,7 +248,7 @@ static bool ask(struct dht *d, struct dht_search *s, const struct lookup_action 
         lookup_on_fail(&s->lookup, d->now_us, la->tx);
         return false;
     }
-    lookup_set_soft(&s->lookup, la->tx, soft_timeout(known));
+    lookup_set_soft(&s->lookup, la->tx, soft_timeout(d, known));
     bool is_get = s->lookup.config.mode == LOOKUP_VALUE;
     struct dht_wire_msg m = {.type = is_get ? DHT_GET : DHT_FIND_NODE,
                              .target = s->lookup.config.target,

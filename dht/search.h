@@ -16,6 +16,8 @@
 #define DHT_SEARCHES_OWN 2 /* of these kept free for joining and publishing */
 #define DHT_ALPHA 4        /* overlay 2.1 */
 #define DHT_ALPHA_LOSSY 8
+#define DHT_ALPHA_LOCATE 6   /* lossy: three answers are enough, so more find it no sooner */
+#define DHT_ALPHA_DISJOINT 2 /* a path, where there are several */
 #define DHT_LOCATE_R 3
 
 struct dht;
@@ -54,6 +56,8 @@ struct dht_search_spec {
     uint8_t paths; /* 0: one */
 };
 
+/* Slots a path: more where much was lost lately, fewer where paths share the work. */
+uint8_t dht_search_alpha(const struct dht_rpc *r, enum lookup_mode mode, uint8_t paths);
 /* Begins with the 2k nearest members as seeds. Conditions: IPX_FULL. Fault: IPX_NO_MEMORY. */
 IPX_MUST_USE enum ipx_err dht_search_start(struct dht *d, const struct dht_search_spec *spec,
                                            struct dht_search **ret);

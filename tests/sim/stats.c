@@ -55,7 +55,7 @@ static const char *range_text(struct stats_range r, char *out, size_t size)
     char a[32], b[32];
     if (r.max == STATS_ANY) {
         snprintf(out, size, ">= %s", text_of(r.min, a, sizeof(a)));
-    } else if (r.min <= 0) {
+    } else if (r.min <= 1) {
         snprintf(out, size, "<= %s", text_of(r.max, a, sizeof(a)));
     } else {
         snprintf(out, size, "%s..%s", text_of(r.min, a, sizeof(a)), text_of(r.max, b, sizeof(b)));

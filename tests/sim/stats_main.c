@@ -14,6 +14,7 @@ static const struct {
     void (*run)(struct stats *s);
 } parts[] = {
     {"dht", stats_dht_size},
+    {"dht", stats_dht_lookup},
 };
 
 static int usage(const char *word)

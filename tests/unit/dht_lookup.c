@@ -192,8 +192,12 @@ TEST(dht_lookup, ends)
     while (next(&tx) != PEERS) {
     }
     lookup_tick(&l, 1000 + LOOKUP_SOFT_US);
+    for (size_t i = 0; i < 3; i++) {
+        CHECK_EQ(next(&tx), i); /* near and silent: once more */
+    }
+    lookup_tick(&l, 1000 + 2 * LOOKUP_SOFT_US);
     CHECK_EQ(next(&tx), PEERS); /* waits for the silent: nobody else is there */
-    lookup_tick(&l, 1000 + LOOKUP_HARD_US);
+    lookup_tick(&l, 1000 + LOOKUP_SOFT_US + LOOKUP_HARD_US);
     CHECK_EQ(poll_end(&status), LOOKUP_DONE);
     CHECK_EQ(status, IPX_NOT_FOUND);
 
@@ -214,6 +218,53 @@ TEST(dht_lookup, ends)
     CHECK_EQ(status, IPX_TIMEOUT);
     CHECK_EQ(lookup_closest(&l, at, 16), 1);
     CHECK_EQ(lookup_claims(&l, at, 16), 16);
+}
+
+/* Of 20 peers all answer but some of the nearest: which are asked twice? */
+TEST(dht_lookup, a_near_loss_is_asked_once_more)
+{
+    static const struct {
+        enum lookup_mode mode;
+        size_t silent, want_again; /* that place; how many are asked twice */
+    } cases[] = {
+        {LOOKUP_CLOSEST, 0, 1}, {LOOKUP_CLOSEST, LOOKUP_ASK_AGAIN - 1, 1},
+        {LOOKUP_VALUE, 0, 1},   {LOOKUP_CLOSEST, LOOKUP_ASK_AGAIN, 0},
+        {LOOKUP_LOCATE, 0, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct lookup_action a;
+        uint16_t silent_tx = LOOKUP_NONE;
+        size_t n_again = 0;
+        begin(cases[i].mode, 4, 1);
+        seed(0, 20);
+        for (uint64_t now = 1000; lookup_poll(&l, true, &a) || !l.is_over; now += 50000) {
+            if (a.kind == LOOKUP_SEND && peer_of(a.contact) != cases[i].silent) {
+                CHECK_OK(reply(now, a.tx, peer_of(a.contact), NULL, 0));
+            } else if (a.kind == LOOKUP_SEND) {
+                n_again += silent_tx == a.tx;
+                silent_tx = a.tx;
+            }
+            a.kind = LOOKUP_DONE;
+            lookup_tick(&l, now);
+            lookup_check(&l);
+        }
+        CHECK_EQ(n_again, cases[i].want_again);
+    }
+    /* The first question given up does not fail a candidate whose second is open; its answer to
+     * either counts. */
+    uint16_t tx, tx2;
+    begin(LOOKUP_CLOSEST, 1, 1);
+    seed(0, 1);
+    CHECK_EQ(next(&tx), 0);
+    lookup_tick(&l, 1000 + LOOKUP_SOFT_US);
+    CHECK_EQ(next(&tx2), 0);
+    CHECK_EQ(tx2, tx);
+    lookup_on_fail(&l, 1000 + LOOKUP_HARD_US, tx);
+    CHECK_EQ(l.candidates[tx].state, LOOKUP_WAITING);
+    CHECK_OK(reply(1000 + LOOKUP_HARD_US, tx, 0, NULL, 0));
+    enum ipx_err status;
+    CHECK_EQ(poll_end(&status), LOOKUP_DONE);
+    CHECK_OK(status);
 }
 
 TEST(dht_lookup, values)

@@ -107,8 +107,9 @@ TEST(dht_network, dead_nodes_and_loss)
     w.loss_permille = 100;
     t = search_many(&w, 60, LOOKUP_CLOSEST);
     show("and 10 % loss, closest set", &w, &t);
-    /* Nothing is asked twice: in 19 of 100 searches a loss hides the very nearest. */
-    CHECK(t.n_right >= 40);
+    /* Each question is lost in 19 of 100 cases; near ones are asked twice, so 4 of 100 searches
+     * miss the very nearest. */
+    CHECK(t.n_right >= 56);
     CHECK_EQ(t.n_over, 60);
     w.loss_permille = 0; /* dead ones leave the tables with time */
     world_run(&w, w.now_us + 3600 * US_PER_S);

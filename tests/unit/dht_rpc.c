@@ -77,3 +77,32 @@ TEST(dht_rpc, full_and_lossy)
     CHECK(dht_rpc_expire(&r, 1 + DHT_CALL_HARD_US, &got));
     CHECK(dht_rpc_is_lossy(&r));
 }
+
+/* How long to wait for a peer that we do not know: as the others answer, between 100 and 400 ms. */
+TEST(dht_rpc, soft_timeout)
+{
+    static const struct {
+        uint64_t rtt_us, spread_us, want_min_us, want_max_us;
+    } cases[] = {
+        {80000, 0, 100000, 110000},
+        {80000, 30000, 180000, 220000},
+        {1000, 0, DHT_SOFT_MIN_US, DHT_SOFT_MIN_US},
+        {900000, 0, DHT_SOFT_UNKNOWN_US, DHT_SOFT_UNKNOWN_US},
+        {NEVER_US, 0, DHT_SOFT_UNKNOWN_US, DHT_SOFT_UNKNOWN_US},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct dht_rpc r;
+        dht_rpc_init(&r);
+        CHECK_EQ(dht_rpc_soft_us(&r), DHT_SOFT_UNKNOWN_US);
+        for (unsigned k = 0; k < 200; k++) {
+            uint64_t by = k % 2 == 0 ? cases[i].spread_us : 0;
+            dht_rpc_on_rtt(&r, cases[i].rtt_us - by + (k % 2) * cases[i].spread_us);
+        }
+        CHECK(dht_rpc_soft_us(&r) >= cases[i].want_min_us);
+        CHECK(dht_rpc_soft_us(&r) <= cases[i].want_max_us);
+    }
+    struct dht_rpc r;
+    dht_rpc_init(&r);
+    dht_rpc_on_rtt(&r, 0); /* answered in the same microsecond: measured all the same */
+    CHECK_EQ(dht_rpc_soft_us(&r), DHT_SOFT_MIN_US);
+}
