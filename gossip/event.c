@@ -8,9 +8,10 @@ void gossip_news(struct gossip *g, struct gossip_member *m, unsigned bits)
     if (m == g->self) {
         return; /* the node layer knows itself */
     }
-    bool was_told = m->news == 0;
+    if (!list_is_linked(&m->news_link)) {
+        list_push_back(&g->news, &m->news_link);
+    }
     m->news = (uint16_t)(m->news | bits | GOSSIP_NEWS_STATE);
-    g->n_news += was_told ? 1 : 0;
 }
 
 void gossip_send(struct gossip *g, const struct gossip_peer *to, enum gossip_type type,
@@ -35,7 +36,7 @@ void gossip_forget(struct gossip *g, struct gossip_member *m)
 {
     assert(m != g->self);
     gossip_sync_forget(g, m->slot);
-    g->n_news -= m->news != 0 ? 1 : 0;
+    list_unlink(&m->news_link);
     g->prober.n_doubted = (uint16_t)(g->prober.n_doubted - (m->is_doubted ? 1 : 0));
     if (g->prober.urgent == m->slot) {
         g->prober.urgent = GOSSIP_NO_SLOT;

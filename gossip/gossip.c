@@ -39,6 +39,7 @@ enum ipx_err gossip_init(struct gossip *g, const struct gossip_config *config)
                          .mesh = config->mesh,
                          .now_us = config->now_us,
                          .suspect_next_us = NEVER_US};
+    list_init(&g->news);
     rng_split(&root, "gossip", &g->rng);
     gossip_spread_init(&g->spread);
     gossip_docs_init(&g->docs, config->mem);
@@ -349,13 +350,12 @@ static bool poll_member(struct gossip *g, struct gossip_member *m, struct gossip
 
 static bool poll_news(struct gossip *g, struct gossip_action *ret)
 {
-    for (uint32_t slot = 1; g->n_news > 0 && slot < g->members.capacity; slot++) {
-        struct gossip_member *m = g->members.slots[slot];
-        if (m == NULL || m->news == 0) {
-            continue;
-        }
+    while (!list_is_empty(&g->news)) {
+        struct gossip_member *m = LIST_FIRST(&g->news, struct gossip_member, news_link);
         bool has_action = poll_member(g, m, ret);
-        g->n_news -= m->news == 0 ? 1 : 0;
+        if (m->news == 0) {
+            list_unlink(&m->news_link);
+        }
         if (has_action) {
             return true;
         }

@@ -79,7 +79,7 @@ struct gossip {
     struct gossip_boot clone; /* a higher boot of our own key */
     bool has_clone, is_clone_news;
     uint64_t suspect_next_us; /* the first suspicion that ends */
-    uint32_t n_news;          /* members with something for poll */
+    struct list news;         /* members with something for poll, in order */
 };
 
 enum gossip_action_type {

@@ -136,6 +136,7 @@ static void member_init(struct gossip_member *m, uint16_t slot, const struct cer
     m->slot = slot;
     m->told = GOSSIP_TOLD_NONE;
     m->suspect_due_us = NEVER_US;
+    list_init(&m->news_link);
     m->fetch_from = GOSSIP_NO_SLOT;
     gossip_spread_item_init(&m->spread_state, GOSSIP_WHAT_STATE, slot, 0);
     gossip_spread_item_init(&m->spread_ad, GOSSIP_WHAT_AD, slot, 0);
@@ -271,6 +272,20 @@ struct gossip_member *gossip_members_successor(const struct gossip_members *t,
         }
     }
     return found;
+}
+
+bool gossip_members_follows(const struct gossip_members *t, const struct gossip_member *m,
+                            const struct gossip_member *of, uint32_t n)
+{
+    uint32_t at = sorted_lower(t, gossip_prefix(&of->facts.id));
+    for (uint32_t i = 1; i < t->n && n > 0; i++) {
+        const struct gossip_member *s = t->slots[t->sorted[(at + i) % t->n]];
+        if (s == m) {
+            return true;
+        }
+        n -= s != of && gossip_member_is_live(s) ? 1 : 0;
+    }
+    return false;
 }
 
 void gossip_members_check(const struct gossip_members *t)

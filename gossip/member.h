@@ -81,8 +81,9 @@ struct gossip_member {
 
     /* of the gossip modules */
     uint16_t slot;
-    uint16_t news; /* bits of what poll has to tell: enum gossip_news */
-    uint8_t told;  /* state told last; GOSSIP_TOLD_NONE */
+    uint16_t news;         /* bits of what poll has to tell: enum gossip_news */
+    struct list news_link; /* linked while there is news */
+    uint8_t told;          /* state told last; GOSSIP_TOLD_NONE */
     uint8_t n_accusers;
     bool is_accused_by_self;
     bool is_excused; /* one failed probe was put down to our own network */
@@ -146,6 +147,9 @@ bool gossip_member_is_live(const struct gossip_member *m);
 /* The nth live member after `m` in key order, wrapping; NULL if there is no other. */
 struct gossip_member *gossip_members_successor(const struct gossip_members *t,
                                                const struct gossip_member *m, uint32_t nth);
+/* Is `m` one of the first `n` live members after `of` in key order? */
+bool gossip_members_follows(const struct gossip_members *t, const struct gossip_member *m,
+                            const struct gossip_member *of, uint32_t n);
 void gossip_members_check(const struct gossip_members *t);
 
 void gossip_member_move(struct gossip_members *t, struct gossip_member *m, uint64_t now_us,

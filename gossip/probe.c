@@ -347,11 +347,16 @@ void gossip_probe_recv_ping_req(struct gossip *g, uint64_t now_us, const struct 
     p->due_us = IPX_MIN(p->due_us, now_us + GOSSIP_PROBE_NACK_US);
 }
 
-void gossip_probe_hearsay(struct gossip *g, struct gossip_member *m)
+void gossip_probe_hearsay(struct gossip *g, uint64_t now_us, struct gossip_member *m)
 {
     uint32_t n_live = gossip_members_live(&g->members);
-    if (!m->is_accused_by_self && rng_below(&g->rng, n_live) < GOSSIP_PROBE_CONFIRMERS) {
-        g->prober.urgent = m->slot;
+    if (m->is_accused_by_self) {
+        return;
+    }
+    if (gossip_members_follows(&g->members, g->self, m, GOSSIP_PROBE_CONFIRMERS)) {
+        gossip_probe_start(g, now_us, m, GOSSIP_PROBE_WITNESS);
+    } else if (rng_below(&g->rng, n_live) < GOSSIP_PROBE_CONFIRMERS) {
+        g->prober.urgent = m->slot; /* whose keys follow may be chosen by an enemy; this is not */
     }
 }
 

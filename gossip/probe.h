@@ -21,9 +21,10 @@ struct gossip;
 #define GOSSIP_PROBE_HEALTH_MAX 8
 #define GOSSIP_PROBE_FINAL_TRIES 3 /* pings before a verdict on hearsay */
 #define GOSSIP_PROBES_MAX 32 /* in flight: own round, witness and final probes, relayed ones */
-#define GOSSIP_PROBE_RELAYS_MAX 16 /* of these for others */
-#define GOSSIP_PROBE_CONFIRMERS 4  /* members that on hearsay look for themselves at once, about */
+#define GOSSIP_PROBE_RELAYS_MAX 16        /* of these for others */
+#define GOSSIP_PROBE_CONFIRMERS 4         /* members that on hearsay look for themselves at once */
 #define GOSSIP_STALL_US (500 * US_PER_MS) /* a tick this late: we were asleep */
+#define GOSSIP_STALL_LONG_US US_PER_S     /* and long enough to be suspected */
 #define GOSSIP_REVISIT_US (10 * US_PER_S) /* between looks at one of the dead */
 
 /* INDIRECT of a relayed probe: the nack is sent, an ack would still be passed on. */
@@ -58,8 +59,10 @@ struct gossip_prober {
     uint64_t round_us; /* the present one began */
     uint64_t revisit_us;
     uint32_t req_id;
-    uint16_t urgent; /* slot to probe in the next round; GOSSIP_NO_SLOT */
+    uint16_t urgent;        /* slot to probe in the next round; GOSSIP_NO_SLOT */
+    bool is_next_neighbour; /* the round after this goes to the next in key order */
     uint8_t health;
+    uint8_t n_skipped; /* ticks since the last round: health + 1 of them make an interval */
     uint16_t n_doubted;
     uint32_t srtt_us, rttvar_us; /* of all members: for those not measured yet */
 };
@@ -77,8 +80,9 @@ void gossip_probe_recv_ping_req(struct gossip *g, uint64_t now_us, const struct 
 /* Starts one of this reason unless one is in flight. False: no room. */
 bool gossip_probe_start(struct gossip *g, uint64_t now_us, struct gossip_member *m,
                         enum gossip_probe_why why);
-/* Somebody accuses it: with a chance of GOSSIP_PROBE_CONFIRMERS / N we look next. */
-void gossip_probe_hearsay(struct gossip *g, struct gossip_member *m);
+/* Somebody accuses it: the members after it in key order look at once, and a few by chance in
+ * their next round, so that a true accusation has its confirmations within a second. */
+void gossip_probe_hearsay(struct gossip *g, uint64_t now_us, struct gossip_member *m);
 /* One of the dead is said to live, or is no longer in doubt. */
 void gossip_probe_doubt(struct gossip *g, struct gossip_member *m);
 void gossip_probe_undoubt(struct gossip *g, struct gossip_member *m);

@@ -5,7 +5,24 @@
 
 #define REVISIT_OLD_US (600 * US_PER_S) /* dead this long: half as often */
 #define REVISIT_DOUBTED_MAX 8           /* a tick */
+#define NEIGHBOURS_MAX 4                /* accused ones that are passed over */
 
+/* The next one in key order of whom we have no bad opinion yet. */
+static struct gossip_member *neighbour(const struct gossip *g)
+{
+    struct gossip_member *m = NULL;
+    for (uint32_t nth = 1; nth <= NEIGHBOURS_MAX; nth++) {
+        m = gossip_members_successor(&g->members, g->self, nth);
+        if (m == NULL || !m->is_accused_by_self) {
+            break;
+        }
+    }
+    return m;
+}
+
+/* Every second round goes to the next in key order: so each member is looked at by somebody
+ * every two intervals, however many there are; the others go around, so that nobody depends on
+ * the one before it. */
 static struct gossip_member *round_target(struct gossip *g)
 {
     struct gossip_members *t = &g->members;
@@ -14,6 +31,10 @@ static struct gossip_member *round_target(struct gossip *g)
     if (urgent != GOSSIP_NO_SLOT && t->slots[urgent] != NULL &&
         gossip_member_is_live(t->slots[urgent])) {
         return t->slots[urgent];
+    }
+    g->prober.is_next_neighbour = !g->prober.is_next_neighbour;
+    if (!g->prober.is_next_neighbour) {
+        return neighbour(g);
     }
     for (uint32_t i = 0; i < t->n; i++) {
         if (++t->ring_probe >= t->n) {
@@ -86,6 +107,10 @@ static void forgive_stall(struct gossip *g, uint64_t now_us)
         }
     }
     gossip_verdict_delay(g, now_us - due_us);
+    if (now_us - due_us >= GOSSIP_STALL_LONG_US) {
+        gossip_verdict_announce(g, now_us); /* others miss us by now: do not wait to be told */
+        g->round_us = 0;
+    }
 }
 
 static bool round_is_running(const struct gossip *g)
@@ -106,15 +131,16 @@ void gossip_probe_tick(struct gossip *g, uint64_t now_us)
     if (g->prober.next_us > now_us) {
         return;
     }
-    if (!round_is_running(g)) {
+    g->prober.n_skipped++; /* the clock goes on when we doubt ourselves: it shows our own pauses */
+    if (g->prober.n_skipped > g->prober.health && !round_is_running(g)) {
         struct gossip_member *m = round_target(g);
+        g->prober.n_skipped = 0;
         if (m != NULL) {
             gossip_probe_start(g, now_us, m, GOSSIP_PROBE_ROUND);
         }
     }
     revisit(g, now_us);
-    g->prober.next_us =
-        g->members.n < 2 ? NEVER_US : now_us + GOSSIP_PROBE_INTERVAL_US * (g->prober.health + 1U);
+    g->prober.next_us = g->members.n < 2 ? NEVER_US : now_us + GOSSIP_PROBE_INTERVAL_US;
 }
 
 uint64_t gossip_probe_deadline(const struct gossip *g)

@@ -252,7 +252,7 @@ static void hear_accusation(struct gossip *g, uint64_t now_us, struct gossip_mem
         suspicion_begin(g, now_us, m);
     }
     if (accuse(g, m, &claim->by, item->raw, is_dead, from_slot)) {
-        gossip_probe_hearsay(g, m);
+        gossip_probe_hearsay(g, now_us, m);
     }
     suspicion_arm(g, m);
     if (is_dead) {
@@ -358,6 +358,7 @@ void gossip_verdict_delay(struct gossip *g, uint64_t late_us)
     for (struct gossip_member *m = gossip_members_next(&g->members, NULL); m != NULL;
          m = gossip_members_next(&g->members, m)) {
         if (m->state == GOSSIP_STATE_SUSPECT) {
+            m->is_accused_by_self = false; /* what we saw is old: look again before the end */
             m->suspect_us += late_us;
             m->suspect_due_us += late_us;
             g->suspect_next_us = IPX_MIN(g->suspect_next_us, m->suspect_due_us);

@@ -11,7 +11,7 @@
 #define NET_MAX 160
 #define NET_CHAIN_LEN 660
 
-struct net_packet {
+struct net_packet { /* or a timer of `to`: type 0 */
     uint64_t at_us, order;
     uint16_t from, to;
     uint8_t type;
@@ -30,8 +30,9 @@ struct net_node {
     struct gossip_boot boot;
     bool is_up;
     uint64_t stalled_until_us;
-    uint8_t group; /* nodes of different groups do not hear each other */
-    uint64_t due_us;
+    uint8_t group;                            /* nodes of different groups do not hear each other */
+    uint64_t due_us;                          /* of its timer */
+    uint64_t armed_us;                        /* the earliest timer of it in the heap; NEVER_US */
     uint64_t n_in, n_out, bytes_out, n_timer; /* packets, bodies + 39 of header, own timers */
     unsigned n_ups, n_downs, n_suspects, n_ads, n_docs, n_fetches, n_clones, n_vitals;
     struct gossip_boot clone;
@@ -41,7 +42,9 @@ struct net_node {
 
 struct net {
     struct net_node *nodes;
-    unsigned n;
+    unsigned n, n_max;
+    uint16_t *index; /* from the first bytes of a key; open addressing */
+    size_t index_size;
     uint64_t now_us;
     struct rng rng;
     uint64_t delay_us, jitter_us;
@@ -112,12 +115,20 @@ static inline void net_start(struct net *net, unsigned i)
     net_drain(net, i);
 }
 
+static inline size_t net_index_at(const struct net *net, const struct node_id *id)
+{
+    return (size_t)(load_be64(id->bytes) % net->index_size);
+}
+
 static inline void net_init(struct net *net, unsigned n, uint64_t seed)
 {
     CHECK_OK(crypt_init());
     memset(net, 0, sizeof(*net));
     net->nodes = calloc(n, sizeof(*net->nodes));
-    net->n = n;
+    net->n = net->n_max = n;
+    net->index_size = 4 * (size_t)n + 1;
+    net->index = malloc(net->index_size * sizeof(*net->index));
+    memset(net->index, 0xff, net->index_size * sizeof(*net->index));
     net->now_us = US_PER_S;
     net->delay_us = 200;
     net->jitter_us = 300;
@@ -137,7 +148,12 @@ static inline void net_init(struct net *net, unsigned n, uint64_t seed)
         x->addr.ip[2] = (uint8_t)(i >> 8);
         x->addr.ip[3] = (uint8_t)i;
         x->addr.port = 7433;
-        x->due_us = NEVER_US;
+        x->due_us = x->armed_us = NEVER_US;
+        size_t at = net_index_at(net, &x->key.pk);
+        while (net->index[at] != UINT16_MAX) {
+            at = (at + 1) % net->index_size;
+        }
+        net->index[at] = (uint16_t)i;
     }
 }
 
@@ -161,14 +177,17 @@ static inline void net_done(struct net *net)
         free(net->heap[i].body);
     }
     free(net->heap);
+    free(net->index);
     free(net->nodes);
 }
 
+/* Number of the node with this key, of those that take part; -1 if there is none. */
 static inline int net_index(const struct net *net, const struct node_id *id)
 {
-    for (unsigned i = 0; i < net->n; i++) {
-        if (memcmp(net->nodes[i].key.pk.bytes, id->bytes, 32) == 0) {
-            return (int)i;
+    for (size_t at = net_index_at(net, id); net->index[at] != UINT16_MAX;
+         at = (at + 1) % net->index_size) {
+        if (memcmp(net->nodes[net->index[at]].key.pk.bytes, id->bytes, 32) == 0) {
+            return net->index[at] < net->n ? net->index[at] : -1;
         }
     }
     return -1;
@@ -236,6 +255,16 @@ static inline void net_send(struct net *net, unsigned from, unsigned to, uint8_t
     p.body = malloc(body.len + 1);
     memcpy(p.body, body.data, body.len);
     net_push(net, p);
+}
+
+/* A timer in the heap for what is due; an earlier one there finds that and arms again. */
+static inline void net_arm(struct net *net, unsigned i)
+{
+    struct net_node *x = &net->nodes[i];
+    if (x->due_us < x->armed_us) {
+        x->armed_us = x->due_us;
+        net_push(net, (struct net_packet){.at_us = x->due_us, .to = (uint16_t)i});
+    }
 }
 
 static inline void net_action(struct net *net, unsigned i, const struct gossip_action *a)
@@ -320,6 +349,7 @@ static inline void net_drain(struct net *net, unsigned i)
     if (x->due_us != NEVER_US && x->due_us < x->stalled_until_us) {
         x->due_us = x->stalled_until_us;
     }
+    net_arm(net, i);
 }
 
 static inline void net_join(struct net *net, unsigned i, unsigned via)
@@ -348,34 +378,44 @@ static inline void net_deliver(struct net *net, struct net_packet p)
     free(p.body);
 }
 
+/* False: it was armed for something that is later by now, or never. */
+static inline bool net_timer(struct net *net, struct net_packet p)
+{
+    struct net_node *x = &net->nodes[p.to];
+    if (p.at_us != x->armed_us) {
+        return false; /* an earlier one was armed since */
+    }
+    x->armed_us = NEVER_US;
+    bool is_due = x->is_up && p.to < net->n && x->due_us <= p.at_us;
+    if (is_due) {
+        x->n_timer++;
+        gossip_tick(&x->g, net->now_us);
+        net_drain(net, p.to);
+    } else if (x->is_up && x->due_us != NEVER_US) {
+        net_arm(net, p.to);
+    }
+    return is_due;
+}
+
 /* Until the time, or until `done` says so (asked after every step). */
 static inline bool net_run(struct net *net, uint64_t until_us, bool (*done)(const struct net *))
 {
-    for (;;) {
-        uint64_t at_us = net->n_heap > 0 ? net->heap[0].at_us : NEVER_US;
-        int timer = -1;
-        for (unsigned i = 0; i < net->n; i++) {
-            if (net->nodes[i].is_up && net->nodes[i].due_us <= at_us) {
-                at_us = net->nodes[i].due_us;
-                timer = (int)i;
+    while (net->n_heap > 0 && net->heap[0].at_us <= until_us) {
+        struct net_packet p = net_pop(net);
+        net->now_us = IPX_MAX(net->now_us, p.at_us);
+        if (p.type == 0) {
+            if (!net_timer(net, p)) {
+                continue;
             }
-        }
-        if (at_us > until_us) {
-            net->now_us = until_us;
-            return false;
-        }
-        net->now_us = IPX_MAX(net->now_us, at_us);
-        if (timer >= 0) {
-            net->nodes[timer].n_timer++;
-            gossip_tick(&net->nodes[timer].g, net->now_us);
-            net_drain(net, (unsigned)timer);
         } else {
-            net_deliver(net, net_pop(net));
+            net_deliver(net, p);
         }
         if (done != NULL && done(net)) {
             return true;
         }
     }
+    net->now_us = IPX_MAX(net->now_us, until_us);
+    return false;
 }
 
 static inline void net_for(struct net *net, uint64_t us)
