@@ -64,7 +64,7 @@ TEST(gossip_verdict, refuted)
 {
     struct net net;
     uint8_t item[400];
-    start(&net, 8, 1);
+    start(&net, 8, 2);
     uint32_t before = net.nodes[2].g.self->incarnation;
     give(&net, 3, 1, accusation(&net, GOSSIP_KIND_SUSPECT, 1, 2, before, item));
     const struct gossip_member *m = gossip_find(&net.nodes[3].g, &net.nodes[2].key.pk);
