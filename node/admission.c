@@ -213,6 +213,41 @@ static void on_admit(struct node *n, const struct session_action *a)
     members_send(n, &a->peer, &a->addr, SESSION_ADMITTED, a->request_id, writer_slice(&w));
 }
 
+/* Who lost a ticket to the admission of these facts, which are proved by now, is no member. */
+static void bar_losers(struct node *n, const struct cert_facts *winner)
+{
+    const struct gossip_member *m = gossip_next(&n->gossip, NULL);
+    while (m != NULL) {
+        struct node_id id = m->facts.id;
+        bool is_loser = gossip_member_is_live(m) && m->facts.birth_serial == winner->birth_serial &&
+                        node_id_equal(&m->facts.birth_issuer, &winner->birth_issuer) &&
+                        !node_id_equal(&id, &winner->id) &&
+                        admit_book_is_dropped(&n->book, &m->facts);
+        m = gossip_next(&n->gossip, m);
+        if (is_loser) {
+            gossip_bar(&n->gossip, n->now_us, &id);
+            m = gossip_next(&n->gossip, NULL); /* those barred live no more: it comes to an end */
+        }
+    }
+}
+
+bool admission_on_chain(struct node *n, const struct cert_facts *facts)
+{
+    struct admit_notice notice;
+    struct admit_seen seen;
+    if (!facts->is_plain) {
+        admit_notice_of_facts(facts, &notice);
+        enum ipx_err err = admit_book_see(&n->book, &notice, NULL, node_wall_ms(n), &seen);
+        if (seen.is_new) {
+            node_save_later(n, NODE_SAVE_BOOK);
+        }
+        if (err != IPX_BAD_SIGNATURE && node_id_equal(&seen.winner.claim.id, &facts->id)) {
+            bar_losers(n, facts);
+        }
+    }
+    return !admit_book_is_dropped(&n->book, facts);
+}
+
 bool admission_on_doc(struct node *n, struct slice bytes)
 {
     struct admit_notice notice;
@@ -233,7 +268,9 @@ bool admission_on_doc(struct node *n, struct slice bytes)
     if (err == IPX_CONFLICT) {
         trace_emit(&n->config.trace, n->now_us, TRACE_NODE, "ticket used twice",
                    &seen.loser.claim.id, seen.loser.claim.serial, seen.is_dropped);
-        if (seen.is_dropped && !node_id_equal(&seen.loser.claim.id, &n->config.key.pk)) {
+        /* hearsay takes nothing from anybody: the winner's own chain has to prove it */
+        if (seen.is_dropped && seen.winner.is_proved &&
+            !node_id_equal(&seen.loser.claim.id, &n->config.key.pk)) {
             gossip_bar(&n->gossip, n->now_us, &seen.loser.claim.id);
         }
     }

@@ -148,7 +148,6 @@ static bool make_machine(struct daemon *d)
     }
     c->ad = d->machine.ad;
     c->slots = d->machine.cores;
-    c->mem_bytes = d->machine.mem_bytes;
     c->offers = true;
     c->version = IPX_PROGRAM_VERSION;
     c->trace = (struct trace){.sink = log_trace};

@@ -239,7 +239,6 @@ static void on_link_up(struct node *n, struct conn *c)
     }
     assert(peer != NULL);
     c->peer = *peer;
-    trace_emit(&n->config.trace, n->now_us, TRACE_LINK, "up", peer, c->is_dialled, 0);
     if (link_facts(c->link) == NULL) {
         return; /* a ticket holder: it may only ask for admission, in a tunnel */
     }
@@ -249,8 +248,6 @@ static void on_link_up(struct node *n, struct conn *c)
 
 static void on_link_down(struct node *n, struct conn *c, const struct link_event *e)
 {
-    trace_emit(&n->config.trace, n->now_us, TRACE_LINK, "down", c->is_up ? &c->peer : NULL,
-               (uint64_t)e->code, 0);
     if (c->is_up && !c->is_local && e->code != IPX_END && n->has_cores && e->code != IPX_EXISTS) {
         gossip_on_link_broken(&n->gossip, n->now_us, &c->peer);
     }

@@ -298,7 +298,7 @@ static void ping(struct control_call *c)
     if (call_find_node(c, call_arg(c, 0), &m) != IPX_OK) {
         return;
     }
-    c->s->waits_for = STREAM_WAITS_PING;
+    streams_wait_for(c->n, c->s, STREAM_WAITS_PING);
     c->s->peer = m->facts.id;
     c->s->created_us = c->n->now_us;
     members_ping(c->n, m);
@@ -306,12 +306,12 @@ static void ping(struct control_call *c)
 
 void control_on_pong(struct node *n, const struct node_id *peer, uint64_t rtt_us)
 {
-    for (uint32_t i = 0; i < n->streams.capacity; i++) {
+    for (uint32_t i = 0; n->streams.n_waiting > 0 && i < n->streams.capacity; i++) {
         struct stream *s = n->streams.table[i];
         if (s == NULL || s->waits_for != STREAM_WAITS_PING || !node_id_equal(&s->peer, peer)) {
             continue;
         }
-        s->waits_for = STREAM_WAITS_NOTHING;
+        streams_wait_for(n, s, STREAM_WAITS_NOTHING);
         struct control_call c = {.n = n, .s = s};
         struct writer w = call_writer(&c);
         const struct gossip_member *m = gossip_find(&n->gossip, peer);
@@ -411,7 +411,7 @@ static void dispatch(struct control_call *c)
         stop(c, false);
         return;
     case CONTROL_WAIT_JOIN:
-        c->s->waits_for = STREAM_WAITS_JOIN;
+        streams_wait_for(c->n, c->s, STREAM_WAITS_JOIN);
         return;
     }
     call_fail(c, &(struct call_error){.exit_code = 2,
@@ -446,14 +446,14 @@ static void end_wait(struct node *n, struct stream *s)
 {
     struct control_call c = {.n = n, .s = s};
     if (s->waits_for == STREAM_WAITS_PING && n->now_us - s->created_us > PING_GIVE_UP_US) {
-        s->waits_for = STREAM_WAITS_NOTHING;
+        streams_wait_for(n, s, STREAM_WAITS_NOTHING);
         call_fail(&c, &(struct call_error){.exit_code = 1,
                                            .err = IPX_TIMEOUT,
                                            .what = "no answer in 5 s",
                                            .why = "",
                                            .hint = "See how it was seen last: ipx-node nodes"});
     } else if (s->waits_for == STREAM_WAITS_JOIN && join_is_settled(n)) {
-        s->waits_for = STREAM_WAITS_NOTHING;
+        streams_wait_for(n, s, STREAM_WAITS_NOTHING);
         if (n->join.is_failed) {
             char what[128];
             snprintf(what, sizeof(what), "could not join: %s", err_text(n->join.why));
@@ -471,7 +471,7 @@ static void end_wait(struct node *n, struct stream *s)
 
 void control_tick(struct node *n)
 {
-    for (uint32_t i = 0; i < n->streams.capacity; i++) {
+    for (uint32_t i = 0; n->streams.n_waiting > 0 && i < n->streams.capacity; i++) {
         struct stream *s = n->streams.table[i];
         if (s != NULL && s->waits_for != STREAM_WAITS_NOTHING) {
             end_wait(n, s);
@@ -482,7 +482,7 @@ void control_tick(struct node *n)
 uint64_t control_deadline(const struct node *n)
 {
     uint64_t due = NEVER_US;
-    for (uint32_t i = 0; i < n->streams.capacity; i++) {
+    for (uint32_t i = 0; n->streams.n_waiting > 0 && i < n->streams.capacity; i++) {
         const struct stream *s = n->streams.table[i];
         if (s != NULL && s->waits_for == STREAM_WAITS_PING) {
             due = IPX_MIN(due, s->created_us + PING_GIVE_UP_US + 1);

@@ -94,7 +94,7 @@ struct node {
     struct tunnels tunnels;
     bool save_due[NODE_SAVE_N];
     enum node_save saving; /* told to the shell, not yet looked at again; NODE_SAVE_N: none */
-    uint64_t seq_to_save, seq_saved;
+    uint64_t seq_to_save;
     struct {
         bool is_due;
         int code;

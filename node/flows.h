@@ -57,7 +57,8 @@ struct stream {
 struct streams {
     struct stream **table; /* by slot; grows in steps */
     uint32_t n, capacity;
-    uint32_t next_in; /* handle of the last stream that came in, >= 2^31 */
+    uint32_t n_waiting; /* those with waits_for */
+    uint32_t next_in;   /* handle of the last stream that came in, >= 2^31 */
     struct map by_handle;
     bool has_map;
     struct list own; /* ends of own streams with something to hear */

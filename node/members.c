@@ -336,8 +336,11 @@ static void need_chain(struct node *n, const struct gossip_action *a)
     const struct node_id *id = &a->u.chain.id;
     enum ipx_err err =
         chains_put(&n->chains, node_wall_ms(n), a->u.chain.chain, SLICE_EMPTY, id, &c);
-    if (err == IPX_OK && !admit_book_is_dropped(&n->book, &c->facts)) {
-        struct cert_facts facts = c->facts;
+    struct cert_facts facts = {0};
+    if (err == IPX_OK) {
+        facts = c->facts;
+    }
+    if (err == IPX_OK && admission_on_chain(n, &facts)) {
         gossip_on_chain(&n->gossip, n->now_us, &facts, a->u.chain.chain);
         return;
     }

@@ -355,8 +355,7 @@ static void save_bytes(struct node *n, enum node_save what, struct writer *w)
 static void after_save(struct node *n, enum node_save what)
 {
     if (what == NODE_SAVE_SEQ && n->has_cores) {
-        n->seq_saved = n->seq_to_save;
-        dht_on_seq_stored(&n->dht, n->now_us, n->seq_saved);
+        dht_on_seq_stored(&n->dht, n->now_us, n->seq_to_save);
     } else if (what == NODE_SAVE_GENERATION && n->has_cores) {
         struct gossip_boot boot = {.generation = n->config.generation,
                                    .nonce = n->config.boot_nonce};

@@ -74,7 +74,6 @@ struct node_config {
     struct ad *ad;       /* labels and resources found at start (takes a reference) */
     struct slice accept; /* --accept; empty = saved one, else `job.lab == lab` */
     uint32_t slots;      /* cores offered */
-    uint64_t mem_bytes;  /* memory offered */
     bool offers;         /* false: runs no tasks at all */
 };
 

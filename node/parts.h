@@ -61,6 +61,8 @@ uint64_t admission_deadline(const struct node *n);
 void admission_recv(struct node *n, const struct session_action *a);
 void admission_on_member(struct node *n, const struct cert_facts *facts);
 bool admission_on_doc(struct node *n, struct slice bytes);
+/* A verified chain goes into the book; false: its holder lost its ticket to another. */
+bool admission_on_chain(struct node *n, const struct cert_facts *facts);
 /* A ticket text. Conditions: IPX_DENIED (no issuer key here), those of ticket_make. */
 struct invite_plan {
     uint32_t caps;
@@ -105,6 +107,8 @@ struct stream *streams_find(struct node *n, uint32_t handle);
 struct stream *streams_new(struct node *n, uint32_t handle, enum stream_use use);
 uint32_t streams_new_handle(struct node *n);
 void streams_free(struct node *n, struct stream *s);
+/* Of CONTROL: control_tick looks at streams only while one waits for something. */
+void streams_wait_for(struct node *n, struct stream *s, enum stream_waits what);
 void streams_open_exec(struct node *n, uint32_t handle, const struct node_id *to, uint8_t protocol);
 void streams_open_on(struct node *n, struct stream *s, struct conn *c);
 void streams_send(struct node *n, struct stream *s, uint8_t type, struct slice body);

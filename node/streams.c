@@ -111,9 +111,17 @@ uint32_t streams_new_handle(struct node *n)
     return n->streams.next_in;
 }
 
+void streams_wait_for(struct node *n, struct stream *s, enum stream_waits what)
+{
+    n->streams.n_waiting -= s->waits_for != STREAM_WAITS_NOTHING;
+    n->streams.n_waiting += what != STREAM_WAITS_NOTHING;
+    s->waits_for = what;
+}
+
 void streams_free(struct node *n, struct stream *s)
 {
     uint8_t key[4];
+    streams_wait_for(n, s, STREAM_WAITS_NOTHING);
     store_be32(key, s->handle);
     map_remove(&n->streams.by_handle, key);
     n->streams.table[s->slot] = NULL;

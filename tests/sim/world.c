@@ -172,7 +172,6 @@ static void fill_config(struct world_node *n, struct node_config *c)
                               .n_gates = 1,
                               .n_listen = 1,
                               .slots = 2,
-                              .mem_bytes = UINT64_C(1) << 30,
                               .offers = true,
                               .accept = slice_text("true")};
     c->trace = (struct trace){.sink = on_trace, .user = n};
@@ -331,7 +330,7 @@ void world_drain(struct world *w, struct world_node *n)
 
 /* --- the mesh --- */
 
-static void make_ticket(struct world *w, unsigned i)
+void world_invite(struct world *w, unsigned i)
 {
     struct world_node *n = &w->nodes[i];
     struct ticket t;
@@ -351,7 +350,7 @@ static void make_ticket(struct world *w, unsigned i)
 
 void world_join(struct world *w, unsigned i)
 {
-    make_ticket(w, i);
+    world_invite(w, i);
     world_start(w, i);
 }
 

@@ -109,6 +109,7 @@ void world_done(struct world *w);
 /* Node 0 makes the mesh; the others are given tickets and started, `gap_us` apart. */
 void world_make_mesh(struct world *w, uint64_t gap_us);
 void world_join(struct world *w, unsigned i); /* a first start, with a ticket of node 0 */
+void world_invite(struct world *w, unsigned i); /* node 0 makes a ticket for it */
 void world_start(struct world *w, unsigned i);
 void world_crash(struct world *w, unsigned i); /* at once, without a word; the disk stays */
 void world_partition(struct world *w, unsigned i, unsigned side);
