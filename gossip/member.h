@@ -78,6 +78,8 @@ struct gossip_member {
     uint64_t heard_us;           /* last packet of itself */
     uint64_t changed_us;         /* state since */
     uint32_t srtt_us, rttvar_us; /* 0: not measured */
+    uint32_t probes_lost;        /* the last direct probes, bit 0 the newest: 1 = no answer */
+    uint8_t n_probes;            /* how many of the bits count, at most 32 */
 
     /* of the gossip modules */
     uint16_t slot;

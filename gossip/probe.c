@@ -199,6 +199,13 @@ bool gossip_probe_start(struct gossip *g, uint64_t now_us, struct gossip_member 
     return true;
 }
 
+/* How a direct probe went: for people, who read a share of the last 32. */
+static void probe_note(struct gossip_member *m, bool is_lost)
+{
+    m->probes_lost = m->probes_lost << 1 | is_lost;
+    m->n_probes = (uint8_t)IPX_MIN(m->n_probes + 1, 32);
+}
+
 static void probe_end(struct gossip_probe *p)
 {
     sm_move(&gossip_probe_table, &p->state, GOSSIP_PROBE_IDLE);
@@ -227,6 +234,9 @@ static void probe_timed_out(struct gossip *g, uint64_t now_us, struct gossip_pro
     if (m == NULL) {
         probe_end(p);
         return;
+    }
+    if (p->state == GOSSIP_PROBE_DIRECT) {
+        probe_note(m, true);
     }
     switch ((enum gossip_probe_why)p->why) {
     case GOSSIP_PROBE_RELAY:
@@ -308,6 +318,11 @@ void gossip_probe_recv_ack(struct gossip *g, uint64_t now_us, const struct gossi
     if (is_direct) {
         rtt_update(&m->srtt_us, &m->rttvar_us, now_us - p->sent_us);
         rtt_update(&g->prober.srtt_us, &g->prober.rttvar_us, now_us - p->sent_us);
+        if (p->state == GOSSIP_PROBE_DIRECT) {
+            probe_note(m, false);
+        } else {
+            m->probes_lost &= ~UINT32_C(1); /* late is not lost */
+        }
     }
     probe_end(p);
     m->is_excused = false;

@@ -21,7 +21,8 @@ static const char *const type_names[] = {
     [ARG_SIZE] = "size",     [ARG_TIME] = "time",     [ARG_RATE] = "rate",
     [ARG_EXPR] = "expr",     [ARG_FIELDS] = "fields", [ARG_LABEL] = "label",
     [ARG_ENV] = "env",       [ARG_ADDR] = "addr",     [ARG_NAME] = "name",
-    [ARG_LAB] = "lab",       [ARG_RANGE] = "range",   [ARG_CHOICE] = "choice"};
+    [ARG_LAB] = "lab",       [ARG_RANGE] = "range",   [ARG_CHOICE] = "choice",
+    [ARG_KEY] = "key"};
 
 const char *arg_type_name(enum arg_type type)
 {
@@ -124,7 +125,8 @@ static const char *const value_wanted[] = {
     [ARG_NAME] = "a name is a-z 0-9 and -, begins with a letter, at most 24 characters",
     [ARG_LAB] = "a lab is a-z 0-9 and -, begins with a letter, at most 16 characters",
     [ARG_RANGE] = "a range is typed 1-100 or 0-90:10",
-    [ARG_CHOICE] = ""};
+    [ARG_CHOICE] = "",
+    [ARG_KEY] = ""};
 
 enum ipx_err args_value_check(enum arg_type type, const char *choices, const char *text,
                               struct mem *mem, double *ret_number, char *ret_why, size_t why_size)
@@ -132,7 +134,8 @@ enum ipx_err args_value_check(enum arg_type type, const char *choices, const cha
     static const struct label_dim sizes = {1, 0}, times = {0, 1}, rates = {0, -1};
     bool is_ok = false;
     double number = 0;
-    snprintf(ret_why, why_size, "%s%s", value_wanted[type], type == ARG_CHOICE ? choices : "");
+    snprintf(ret_why, why_size, "%s%s", value_wanted[type],
+             type == ARG_CHOICE || type == ARG_KEY ? choices : "");
     switch (type) {
     case ARG_SWITCH:
         break;
@@ -175,6 +178,9 @@ enum ipx_err args_value_check(enum arg_type type, const char *choices, const cha
         break;
     case ARG_CHOICE:
         is_ok = is_choice(choices, text);
+        break;
+    case ARG_KEY:
+        is_ok = is_choice(choices, text + (text[0] == '-'));
         break;
     }
     if (is_ok) {
@@ -281,6 +287,8 @@ static enum ipx_err add_value(struct parse *p, enum flag_id id, const char *text
         snprintf(what, sizeof(what), "--%s \"%.64s\" is not valid", f->name, text);
         if (f->type == ARG_CHOICE) {
             snprintf(why, sizeof(why), "it is one of %s", f->value);
+        } else if (f->type == ARG_KEY) {
+            snprintf(why, sizeof(why), "it is one of %s, or -KEY for the reverse", f->value);
         }
         return fail(p, what, why, NULL);
     }

@@ -49,9 +49,8 @@ const struct arg_flag args_flags[FLAG_N] = {
     [FLAG_WHERE] = REPEAT("where", 0, ARG_EXPR, "EXPR", "only where EXPR is true; repeat = and"),
     [FLAG_WHERE_FIELDS] = REPEAT("where", 0, ARG_FIELDS, "EXPR",
                                  "only where EXPR is true of the source's fields; repeat = and"),
-    [FLAG_SORT] = VALUE("sort", 0, ARG_CHOICE, "name|lab|cores|free|load|rtt|age",
-                        "order of the "
-                        "rows"),
+    [FLAG_SORT] = VALUE("sort", 0, ARG_KEY, "name|lab|id|state|cores|free|mem|load|rtt|seen|addr",
+                        "order of the rows, best first; -KEY: the reverse"),
     [FLAG_ADS] = VALUE("ads", 0, ARG_TEXT, "FILE", "ads as text; - is stdin"),
     /* run */
     [FLAG_PREFER] = VALUE("prefer", 0, ARG_EXPR, "EXPR", "larger is better"),

@@ -99,13 +99,32 @@ static int request_table(struct cmd *c, struct cmd_request *request,
     return code;
 }
 
+/* Best first: names from a, the most cores, slots and memory, the least load, way and silence. */
+static void set_sort(struct out_table *t, const char *sort)
+{
+    static const struct {
+        const char *key, *field;
+        bool is_largest_first;
+    } keys[] = {{"id", "node", false},     {"cores", "cores", true}, {"free", "free", true},
+                {"mem", "mem_free", true}, {"rtt", "rtt_ms", false}, {"seen", "age_s", false}};
+    t->is_reverse = sort[0] == '-';
+    t->sort = sort + t->is_reverse;
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        if (strcmp(keys[i].key, sort + t->is_reverse) == 0) {
+            t->sort = keys[i].field;
+            t->is_largest_first = keys[i].is_largest_first;
+        }
+    }
+}
+
 int cmd_nodes(struct cmd *c)
 {
     static const struct out_column columns[] = {
-        {"name", "NAME", OUT_PLAIN},   {"lab", "LAB", OUT_PLAIN},     {"node", "ID", OUT_PLAIN},
-        {"state", "STATE", OUT_PLAIN}, {"cores", "CORES", OUT_PLAIN}, {"free", "FREE", OUT_PLAIN},
-        {"load", "LOAD", OUT_RATIO},   {"rtt_ms", "RTT", OUT_MS},     {"age_s", "AGE", OUT_SECONDS},
-        {"addr", "ADDR", OUT_PLAIN}};
+        {"name", "NAME", OUT_PLAIN},    {"lab", "LAB", OUT_PLAIN},
+        {"node", "ID", OUT_PLAIN},      {"state", "STATE", OUT_PLAIN},
+        {"cores", "CORES", OUT_PLAIN},  {"free", "FREE", OUT_PLAIN},
+        {"load", "LOAD", OUT_RATIO},    {"rtt_ms", "RTT", OUT_MS},
+        {"age_s", "SEEN", OUT_SECONDS}, {"addr", "ADDR", OUT_PLAIN}};
     struct out_table t;
     const char *sort = args_text(&c->args, FLAG_SORT);
     char *where = cmd_where(c, FLAG_WHERE);
@@ -114,7 +133,7 @@ int cmd_nodes(struct cmd *c)
     }
     out_table_init(&t, &c->out, &c->mem, columns, ARRAY_LEN(columns));
     if (sort != NULL) {
-        t.sort = strcmp(sort, "rtt") == 0 ? "rtt_ms" : strcmp(sort, "age") == 0 ? "age_s" : sort;
+        set_sort(&t, sort);
     }
     int code = cmd_request(
         c,
@@ -128,10 +147,11 @@ int cmd_nodes(struct cmd *c)
 int cmd_peers(struct cmd *c)
 {
     static const struct out_column columns[] = {
-        {"name", "NAME", OUT_PLAIN},       {"node", "ID", OUT_PLAIN},
-        {"state", "STATE", OUT_PLAIN},     {"path", "PATH", OUT_PLAIN},
-        {"addr", "ADDR", OUT_PLAIN},       {"rtt_ms", "RTT", OUT_MS},
-        {"session", "SESSION", OUT_PLAIN}, {"link", "LINK", OUT_PLAIN}};
+        {"name", "NAME", OUT_PLAIN},   {"node", "ID", OUT_PLAIN},
+        {"state", "STATE", OUT_PLAIN}, {"path", "PATH", OUT_PLAIN},
+        {"family", "IP", OUT_PLAIN},   {"addr", "ADDR", OUT_PLAIN},
+        {"rtt_ms", "RTT", OUT_MS},     {"loss", "LOSS", OUT_PERCENT},
+        {"wire", "WIRE", OUT_PLAIN},   {"version", "VERSION", OUT_PLAIN}};
     return request_table(c, &(struct cmd_request){.command = CONTROL_PEERS}, columns,
                          ARRAY_LEN(columns));
 }

@@ -9,8 +9,11 @@
 
 struct out_cells {
     char *texts[OUT_COLUMNS_MAX]; /* NULL behind the table's columns */
-    double number;                /* of the column that is sorted by */
-    const char *text;
+    json_t *object;               /* with --json */
+    char *key;                    /* text of the field that is sorted by; NULL: it is a number */
+    double number;
+    bool has_number; /* a field that is not known goes last */
+    size_t at;       /* as they came */
 };
 
 void out_duration(double seconds, char *out, size_t size)
@@ -67,6 +70,8 @@ static void cell_text(const struct out_field *f, enum out_format format, bool is
         out_duration(field_number(f), out, size);
     } else if (is_for_people && format == OUT_MS) {
         out_duration(field_number(f) / 1000, out, size);
+    } else if (is_for_people && format == OUT_PERCENT) {
+        snprintf(out, size, "%.0f %%", field_number(f) * 100);
     } else if (f->type == OUT_UINT) {
         snprintf(out, size, "%llu", (unsigned long long)f->u);
     } else if (f->type == OUT_INT) {
@@ -100,28 +105,42 @@ void out_table_add(struct out_table *t, const struct out_row *row)
     if (!grow(t)) {
         return;
     }
-    struct out_cells *cells = &t->rows[t->n_rows++];
-    memset(cells, 0, sizeof(*cells));
+    struct out_cells *cells = &t->rows[t->n_rows];
+    *cells = (struct out_cells){.at = t->n_rows++};
+    const struct out_field *f = t->sort != NULL ? out_row_find(row, t->sort) : NULL;
+    if (f != NULL && f->type == OUT_TEXT) {
+        cells->key = mem_dup(t->mem, f->text.data, f->text.len);
+    } else if (f != NULL && f->type != OUT_NULL) {
+        cells->number = field_number(f);
+        cells->has_number = true;
+    }
+    if (t->out->json) {
+        cells->object = out_row_object(row);
+        return;
+    }
     for (size_t i = 0; i < t->n_columns; i++) {
         char text[CELL_MAX];
-        const struct out_field *f = out_row_find(row, t->columns[i].key);
-        cell_text(f, t->columns[i].format, t->out->is_tty_out, text, sizeof(text));
+        cell_text(out_row_find(row, t->columns[i].key), t->columns[i].format, t->out->is_tty_out,
+                  text, sizeof(text));
         cells->texts[i] = mem_dup(t->mem, text, strlen(text));
-        if (t->sort != NULL && strcmp(t->columns[i].key, t->sort) == 0) {
-            cells->number = f != NULL ? field_number(f) : 0;
-            cells->text = f != NULL && f->type == OUT_TEXT ? cells->texts[i] : NULL;
-        }
     }
 }
 
-/* Texts upwards, numbers downwards: the largest is looked for. */
+static const struct out_table *sorted; /* for compare: qsort gives it nothing else */
+
 static int compare(const void *a, const void *b)
 {
     const struct out_cells *x = a, *y = b;
-    if (x->text != NULL && y->text != NULL) {
-        return strcmp(x->text, y->text);
+    int order = 0;
+    if (x->key != NULL && y->key != NULL) {
+        order = strcmp(x->key, y->key);
+    } else if (x->has_number != y->has_number) {
+        return x->has_number ? -1 : 1;
+    } else if (x->number < y->number || x->number > y->number) {
+        order = (x->number < y->number) == sorted->is_largest_first ? 1 : -1;
     }
-    return x->number < y->number ? 1 : x->number > y->number ? -1 : 0;
+    order = sorted->is_reverse ? -order : order;
+    return order != 0 ? order : x->at < y->at ? -1 : 1;
 }
 
 /* Columns that a terminal shows, not bytes. */
@@ -167,25 +186,16 @@ static void print_tabs(const struct out_table *t)
     }
 }
 
-static void print_json(const struct out_table *t)
-{
-    for (size_t r = 0; r < t->n_rows; r++) {
-        json_t *object = out_object();
-        for (size_t i = 0; i < t->n_columns; i++) {
-            const char *text = t->rows[r].texts[i];
-            json_object_set_new(object, t->columns[i].key, json_string(text != NULL ? text : ""));
-        }
-        out_json(t->out, object);
-    }
-}
-
 void out_table_end(struct out_table *t)
 {
     if (t->sort != NULL && t->n_rows > 1) {
+        sorted = t;
         qsort(t->rows, t->n_rows, sizeof(*t->rows), compare);
     }
     if (t->out->json) {
-        print_json(t);
+        for (size_t r = 0; r < t->n_rows; r++) {
+            out_json(t->out, t->rows[r].object);
+        }
     } else if (t->out->is_tty_out) {
         if (t->n_rows > 0) {
             print_aligned(t);
@@ -197,6 +207,7 @@ void out_table_end(struct out_table *t)
         for (size_t i = 0; i < t->n_columns; i++) {
             mem_free(t->mem, t->rows[r].texts[i]);
         }
+        mem_free(t->mem, t->rows[r].key);
     }
     mem_free(t->mem, t->rows);
     t->rows = NULL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the command line is shown: one row a thing, fields in the order people read them. */
 #include "node/control.h"
+#include "node/handshake.h"
 
 #include <stdio.h>
 
@@ -134,7 +135,7 @@ static void node_row(struct control_call *c, const struct gossip_member *m)
     node_id_short(&m->facts.id, id);
     addr_text(m->n_addrs > 0 ? &m->addrs[0] : &m->addr, addr);
     struct writer w = call_writer(c);
-    control_row_begin(&w, 11);
+    control_row_begin(&w, 12);
     control_row_text(&w, "name", name);
     control_row_text(&w, "lab", m->facts.lab);
     control_row_text(&w, "node", id);
@@ -142,11 +143,17 @@ static void node_row(struct control_call *c, const struct gossip_member *m)
     control_row_u64(&w, "cores", cores_of(m));
     control_row_u64(&w, "free", is_self ? own.n_free : m->vitals.free_slots);
     control_row_double(&w, "load", is_self ? n->measured.load : m->vitals.load_permille / 1000.0);
-    control_row_double(&w, "rtt_ms", m->srtt_us / 1000.0);
+    if (is_self || m->srtt_us > 0) {
+        control_row_double(&w, "rtt_ms", m->srtt_us / 1000.0);
+    } else {
+        control_row_null(&w, "rtt_ms"); /* not measured yet */
+    }
     control_row_double(&w, "age_s",
                        is_self || m->heard_us == 0 ? 0.0 : (double)(n->now_us - m->heard_us) / 1e6);
     control_row_text(&w, "addr", addr);
     control_row_text(&w, "role", cert_role_text(m->facts.caps));
+    control_row_u64(&w, "mem_free",
+                    is_self ? n->measured.mem_free : (uint64_t)m->vitals.mem_free_mib << 20);
     call_row(c, &w);
 }
 
@@ -169,32 +176,6 @@ void control_nodes(struct control_call *c)
     call_end(c, 0);
 }
 
-void control_peers(struct control_call *c)
-{
-    struct node *n = c->n;
-    for (const struct gossip_member *m = gossip_next(&n->gossip, NULL); m != NULL;
-         m = gossip_next(&n->gossip, m)) {
-        char name[GOSSIP_NAME_SIZE], id[ID_SHORT_LEN + 1], addr[ADDR_TEXT_SIZE];
-        struct members_path path;
-        members_path(n, m, &path);
-        gossip_display_name(&n->gossip, m, name);
-        node_id_short(&m->facts.id, id);
-        addr_text(&path.addr, addr);
-        struct writer w = call_writer(c);
-        control_row_begin(&w, 8);
-        control_row_text(&w, "name", name);
-        control_row_text(&w, "node", id);
-        control_row_text(&w, "state", member_state(m));
-        control_row_text(&w, "path", path.has_session || path.has_link ? "direct" : "none");
-        control_row_text(&w, "addr", addr);
-        control_row_double(&w, "rtt_ms", (double)path.rtt_us / 1000.0);
-        control_row_bool(&w, "session", path.has_session);
-        control_row_bool(&w, "link", path.has_link);
-        call_row(c, &w);
-    }
-    call_end(c, 0);
-}
-
 /* The shown form of one label's value, e.g. 25Hz; strings without their quotes. */
 static void value_text(const struct label_value *v, char *out, size_t size)
 {
@@ -209,6 +190,60 @@ static void value_text(const struct label_value *v, char *out, size_t size)
     struct writer w = writer_of(out, size - 1);
     label_value_print(v, &w);
     out[w.failed ? 0 : w.len] = '\0';
+}
+
+static void peer_row(struct control_call *c, const struct gossip_member *m)
+{
+    static const char *const paths[] = {"none", "session", "link", "session+link"};
+    char name[GOSSIP_NAME_SIZE], id[ID_SHORT_LEN + 1], addr[ADDR_TEXT_SIZE];
+    char version[LABEL_STRING_MAX + 1];
+    struct members_path path;
+    members_path(c->n, m, &path);
+    gossip_display_name(&c->n->gossip, m, name);
+    node_id_short(&m->facts.id, id);
+    addr_text(&path.addr, addr);
+    value_text(m->ad != NULL ? ad_find(m->ad, slice_text("node.version")) : NULL, version,
+               sizeof(version));
+    struct writer w = call_writer(c);
+    control_row_begin(&w, 13);
+    control_row_text(&w, "name", name);
+    control_row_text(&w, "node", id);
+    control_row_text(&w, "state", member_state(m));
+    control_row_text(&w, "path", paths[path.has_session | path.has_link << 1]);
+    control_row_text(&w, "family",
+                     path.addr.family == ADDR_NONE ? ""
+                     : path.addr.family == ADDR_V4 ? "v4"
+                                                   : "v6");
+    control_row_text(&w, "addr", addr);
+    if (path.rtt_us > 0) {
+        control_row_double(&w, "rtt_ms", (double)path.rtt_us / 1000.0);
+    } else {
+        control_row_null(&w, "rtt_ms");
+    }
+    if (m->n_probes > 0) {
+        control_row_double(&w, "loss", (double)__builtin_popcount(m->probes_lost) / m->n_probes);
+    } else {
+        control_row_null(&w, "loss");
+    }
+    control_row_u64(&w, "probes", m->n_probes);
+    if (path.has_session || path.has_link) {
+        control_row_u64(&w, "wire", HANDSHAKE_WIRE_VERSION); /* of another there is no path */
+    } else {
+        control_row_null(&w, "wire");
+    }
+    control_row_text(&w, "version", version);
+    control_row_bool(&w, "session", path.has_session);
+    control_row_bool(&w, "link", path.has_link);
+    call_row(c, &w);
+}
+
+void control_peers(struct control_call *c)
+{
+    const struct gossip *g = &c->n->gossip;
+    for (const struct gossip_member *m = gossip_next(g, NULL); m != NULL; m = gossip_next(g, m)) {
+        peer_row(c, m);
+    }
+    call_end(c, 0);
 }
 
 static void field_row(struct writer *w, const char *key, const struct resource *r)

@@ -287,7 +287,7 @@ static json_t *field_json(const struct out_field *f)
     return json_null();
 }
 
-void out_row_json(struct out *o, const struct out_row *r)
+json_t *out_row_object(const struct out_row *r)
 {
     json_t *object = out_object();
     for (size_t i = 0; i < r->n; i++) {
@@ -296,5 +296,10 @@ void out_row_json(struct out *o, const struct out_row *r)
             json_object_set_new(object, key, field_json(&r->fields[i]));
         }
     }
-    out_json(o, object);
+    return object;
+}
+
+void out_row_json(struct out *o, const struct out_row *r)
+{
+    out_json(o, out_row_object(r));
 }

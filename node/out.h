@@ -70,6 +70,7 @@ const struct out_field *out_row_find(const struct out_row *r, const char *key);
 struct slice out_row_text(const struct out_row *r, const char *key);
 uint64_t out_row_u64(const struct out_row *r, const char *key);
 double out_row_double(const struct out_row *r, const char *key);
+json_t *out_row_object(const struct out_row *r);
 void out_row_json(struct out *o, const struct out_row *r); /* one object, printed */
 
 /* "1 node, 1 lab, 0 sources" of a status row. */
@@ -77,7 +78,7 @@ void out_counts(const struct out_row *r, char *out, size_t size);
 
 /* --- tables --- */
 
-enum out_format { OUT_PLAIN, OUT_SECONDS, OUT_MS, OUT_RATIO };
+enum out_format { OUT_PLAIN, OUT_SECONDS, OUT_MS, OUT_RATIO, OUT_PERCENT };
 struct out_column {
     const char *key, *title;
     enum out_format format;
@@ -90,7 +91,9 @@ struct out_table {
     size_t n_columns;
     struct out_cells *rows;
     size_t n_rows, cap;
-    const char *sort; /* key of the column to sort by; NULL: as they came */
+    const char *sort;      /* key of the field to sort by; NULL: as they came */
+    bool is_largest_first; /* of numbers; texts go from a to z */
+    bool is_reverse;
 };
 void out_table_init(struct out_table *t, struct out *o, struct mem *mem,
                     const struct out_column *columns, size_t n_columns);

@@ -7,12 +7,13 @@ import os
 import subprocess
 
 from cases import case, check, check_equal, check_in, main
+from mesh import wait_until
 
 # A value that is wrong for each type; types that take anything are not here.
 WRONG = {"number": "many", "size": "8Hz", "time": "5GiB", "rate": "10s", "expr": "cpu.cores >",
          "fields": ".kind >",
          "label": "Bad Name=1", "env": "1X=2", "addr": "nowhere:x", "name": "Bad_Name",
-         "lab": "Bad_Lab", "range": "1..9", "choice": "none-of-them"}
+         "lab": "Bad_Lab", "range": "1..9", "choice": "none-of-them", "key": "-none-of-them"}
 RIGHT = {"text": "x", "number": "2", "size": "8MiB", "time": "5s", "rate": "10Hz",
          "expr": "cpu.cores > 1",
          "fields": '.kind == "x"', "label": "a=1", "env": "A=1", "addr": "127.0.0.1:7433",
@@ -119,7 +120,7 @@ def without_a_node(mesh):
                 words = words_of(command)
             elif flag["type"] == "switch":
                 words = [f"--{flag['name']}", *words_of(command)]
-            elif flag["type"] == "choice":
+            elif flag["type"] in ("choice", "key"):
                 words = [f"--{flag['name']}", flag["value"].split("|")[0], *words_of(command)]
             else:
                 value = special.get(flag["name"], RIGHT[flag["type"]])
@@ -183,6 +184,53 @@ def what_was_meant_by_labels_and_nodes(mesh):
     check_in(b"no node has the label zzzz", done.stderr, "nothing is near")
     done = node.try_("nodes", "--where", "has(zzzz) or true")
     check_equal(done.stderr, b"", "no warning where it matters not")
+
+
+@case
+def nodes_sorted_and_how_peers_are_reached(mesh):
+    nodes = [mesh.node(name, lab) for name, lab in (("nb", "astro"), ("na", "bio"), ("nc", "bio"))]
+    nodes[0].new()
+    for i, node in enumerate(nodes[1:]):
+        node.join(nodes[0].invite("bio"), listen=f"127.0.0.{i + 2}")
+    mesh.wait_all_see()
+
+    def order(key, *more):
+        return [row["name"] for row in nodes[0].rows("nodes", "--sort", key, *more)]
+    check_equal(order("name"), ["astro/nb", "bio/na", "bio/nc"], "by name")
+    check_equal(order("-name"), ["bio/nc", "bio/na", "astro/nb"], "by -name")
+    check_equal(order("-lab")[2], "astro/nb", "by -lab")
+    wait_until("all are measured", lambda: all(r["rtt_ms"] is not None
+                                               for r in nodes[0].rows("nodes")))
+    check_equal(order("rtt")[0], "astro/nb", "nearest: itself")
+    check_equal(order("-rtt")[2], "astro/nb", "farthest")
+    nodes[2].do("policy", "set", "accept=true")
+    nodes[2].do("run", "-d", "--on", "nc", "--", "sleep", "600")
+    wait_until("it has a slot less", lambda: [r for r in nodes[0].rows("nodes", "--sort", "free")
+                                              if r["name"] == "bio/nc"][0]["free"] <
+               nodes[0].rows("nodes", "--sort", "-free")[1]["free"])
+    check_equal(order("free")[2], "bio/nc", "by free")
+    check_equal(order("-free")[0], "bio/nc", "by -free")
+    check(isinstance(nodes[0].rows("nodes", "--sort", "cores")[0]["cores"], int), "numbers")
+    for key in ("id", "state", "mem", "load", "seen", "addr", "-seen"):
+        check_equal(len(order(key)), 3, f"by {key}")
+    done = nodes[0].try_("nodes", "--sort", "cors")
+    check_equal(done.returncode, 2, "--sort cors")
+    check_in(b"name|lab|id|state|cores|free", done.stderr, "the keys are named")
+
+    def reached():
+        rows = nodes[0].rows("peers")
+        return len(rows) == 2 and all(r["probes"] > 0 and "session" in r["path"] and r["rtt_ms"]
+                                      for r in rows) and rows
+    rows = wait_until("both are probed", reached)
+    check_equal([(r["family"], r["wire"], r["version"]) for r in rows],
+                [("v4", 1, "v" + nodes[0].rows("status")[0]["version"])] * 2, "peers")
+    check(all(r["loss"] is not None and 0 <= r["loss"] <= 1 for r in rows), f"loss: {rows}")
+    nodes[1].kill()
+
+    def lossy():
+        row = [r for r in nodes[0].rows("peers") if r["name"] == "bio/na"]
+        return not row or row[0]["loss"] > 0
+    wait_until("what is not answered is lost", lossy)
 
 
 @case
