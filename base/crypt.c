@@ -7,6 +7,8 @@ static_assert(CRYPT_SIG_LEN == crypto_sign_ed25519_BYTES, "signature size");
 static_assert(CRYPT_TAG_LEN == crypto_aead_chacha20poly1305_ietf_ABYTES, "tag size");
 static_assert(CRYPT_TAG_LEN == crypto_aead_xchacha20poly1305_ietf_ABYTES, "tag size");
 static_assert(CRYPT_TAG_LEN == crypto_aead_aes256gcm_ABYTES, "tag size");
+static_assert(crypto_shorthash_KEYBYTES == 16 && crypto_shorthash_BYTES == 8,
+              "SipHash-2-4 as libsodium has it");
 
 enum ipx_err crypt_init(void)
 {
@@ -103,6 +105,13 @@ void crypt_mac(struct slice key, struct slice bytes, uint8_t *out, size_t out_le
     assert(out_len >= 1 && out_len <= crypto_generichash_blake2b_BYTES_MAX);
     int rc = crypto_generichash_blake2b(out, out_len, bytes.data, bytes.len, key.data, key.len);
     assert(rc == 0);
+}
+
+uint64_t crypt_short(const uint8_t key[static 16], struct slice bytes)
+{
+    uint8_t out[crypto_shorthash_BYTES];
+    crypto_shorthash(out, bytes.data, bytes.len, key);
+    return load_be64(out);
 }
 
 bool crypt_equal(const void *a, const void *b, size_t len)

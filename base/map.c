@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/map.h"
 
-#include <sodium.h>
+#include "base/crypt.h"
 
 #define MAP_CAPACITY_MAX (UINT32_C(1) << 30) /* so that slot arithmetic stays in 32 bits */
 #define MAP_SLOTS_MIN 4
-
-static_assert(crypto_shorthash_KEYBYTES == 16 && crypto_shorthash_BYTES == 8,
-              "SipHash-2-4 as libsodium has it");
 
 enum ipx_err map_init(struct map *m, struct mem *mem, uint32_t capacity, uint8_t key_len,
                       const uint8_t secret[static 16])
@@ -43,7 +40,7 @@ void map_done(struct map *m)
     }
     mem_free(m->mem, m->keys);
     mem_free(m->mem, m->values);
-    sodium_memzero(m, sizeof(*m));
+    crypt_wipe(m, sizeof(*m));
 }
 
 void map_clear(struct map *m)
@@ -62,9 +59,8 @@ static uint8_t *key_at(const struct map *m, uint32_t slot)
 /* Where the key would stand if nothing else were in the map. */
 static uint32_t home_of(const struct map *m, const uint8_t *key)
 {
-    uint8_t hash[crypto_shorthash_BYTES];
-    crypto_shorthash(hash, key, m->key_len, m->secret);
-    return load_be32(hash) & (m->n_slots - 1);
+    uint64_t hash = crypt_short(m->secret, slice_of(key, m->key_len));
+    return (uint32_t)(hash >> 32) & (m->n_slots - 1);
 }
 
 static bool slot_holds(const struct map *m, uint32_t slot, const uint8_t *wanted)

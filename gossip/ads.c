@@ -30,6 +30,7 @@ void gossip_ads_publish(struct gossip *g, uint64_t now_us)
     }
     self->ad_version++;
     self->ad_boot = self->boot;
+    gossip_member_changed(&g->members, self);
     self->ad_us = now_us;
     gossip_spread_put(&g->spread, &self->spread_ad, GOSSIP_SPREAD_AD, GOSSIP_NO_SLOT);
     gossip_sync_news(g, now_us);
@@ -115,6 +116,7 @@ static void hear_content(struct gossip *g, uint64_t now_us, struct gossip_member
     m->ad = ad;
     m->ad_boot = note->boot;
     m->ad_version = note->version;
+    gossip_member_changed(&g->members, m);
     m->ad_us = now_us;
     m->fetch_us = 0;
     m->news &= (uint16_t)~GOSSIP_NEWS_FETCH;

@@ -107,14 +107,16 @@ void gossip_spread_pack(struct gossip *g, uint16_t slot, struct gossip_packer *p
     /* receivers are distinct until the ring is round: more copies than members are none */
     limit = (unsigned)IPX_MIN((uint64_t)limit, (uint64_t)IPX_MAX(n_live, 2U) - 1);
     struct gossip_spread_item *i = gossip_spread_next(&g->spread, NULL);
-    while (i != NULL) {
+    for (unsigned n_missed = 0; i != NULL;) {
         struct gossip_spread_item *next = gossip_spread_next(&g->spread, i);
         bool is_vitals = i->class_ == GOSSIP_SPREAD_VITALS;
         if (spread_knows(i, slot) || spread_pack_one(g, i, p)) {
             gossip_spread_sent(&g->spread, i,
                                is_vitals ? IPX_MIN(limit, GOSSIP_VITALS_SENDS) : limit);
+        } else {
+            n_missed++;
         }
-        i = p->n < GOSSIP_ITEMS_MAX ? next : NULL;
+        i = p->n < GOSSIP_ITEMS_MAX && n_missed < GOSSIP_SPREAD_MISSES ? next : NULL;
     }
 }
 

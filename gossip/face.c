@@ -292,6 +292,7 @@ void gossip_check(const struct gossip *g)
     gossip_spread_check(&g->spread);
     gossip_probe_check(g);
     gossip_sync_check(g);
+    gossip_sync_marks_check(g);
     gossip_docs_check(&g->docs);
     for (const struct gossip_member *m = gossip_members_next(&g->members, NULL); m != NULL;
          m = gossip_members_next(&g->members, m)) {

@@ -30,6 +30,12 @@ static enum ipx_err members_grow(struct gossip_members *t, uint32_t capacity)
         return IPX_NO_MEMORY;
     }
     t->slots = slots;
+    struct gossip_mark *marks =
+        mem_realloc(t->mem, t->marks, capacity * sizeof(struct gossip_mark));
+    if (marks == NULL) {
+        return IPX_NO_MEMORY;
+    }
+    t->marks = marks;
     uint16_t *sorted = mem_realloc(t->mem, t->sorted, capacity * sizeof(uint16_t));
     if (sorted == NULL) {
         return IPX_NO_MEMORY;
@@ -74,6 +80,7 @@ void gossip_members_done(struct gossip_members *t, struct gossip_spread *q)
         gossip_members_remove(t, q, t->slots[t->sorted[t->n - 1]]);
     }
     mem_free(t->mem, t->slots);
+    mem_free(t->mem, t->marks);
     mem_free(t->mem, t->sorted);
     mem_free(t->mem, t->ring);
     if (t->map.mem != NULL) {
@@ -93,8 +100,7 @@ uint64_t gossip_prefix(const struct node_id *id)
     return load_be64(id->bytes);
 }
 
-/* Index in `sorted` of the first key whose prefix is >= `prefix`. */
-static uint32_t sorted_lower(const struct gossip_members *t, uint64_t prefix)
+uint32_t gossip_members_lower(const struct gossip_members *t, uint64_t prefix)
 {
     uint32_t low = 0;
     uint32_t high = t->n;
@@ -111,7 +117,7 @@ static uint32_t sorted_lower(const struct gossip_members *t, uint64_t prefix)
 
 struct gossip_member *gossip_members_prefix(const struct gossip_members *t, uint64_t prefix)
 {
-    uint32_t i = sorted_lower(t, prefix);
+    uint32_t i = gossip_members_lower(t, prefix);
     if (i == t->n) {
         return NULL;
     }
@@ -166,12 +172,14 @@ enum ipx_err gossip_members_insert(struct gossip_members *t, const struct cert_f
         return IPX_NO_MEMORY;
     }
     member_init(m, slot, facts);
-    uint32_t at = sorted_lower(t, gossip_prefix(&facts->id));
+    uint32_t at = gossip_members_lower(t, gossip_prefix(&facts->id));
     while (at < t->n && node_id_compare(&t->slots[t->sorted[at]]->facts.id, &facts->id) < 0) {
         at++;
     }
     memmove(&t->sorted[at + 1], &t->sorted[at], (t->n - at) * sizeof(t->sorted[0]));
     t->slots[slot] = m;
+    t->marks[slot] =
+        (struct gossip_mark){.bucket = facts->id.bytes[0] >> 2, .is_live = true, .is_stale = true};
     t->sorted[at] = slot;
     uint32_t place = (uint32_t)rng_below(t->rng, t->n + 1);
     t->ring[t->n] = t->ring[place];
@@ -205,7 +213,7 @@ void gossip_members_remove(struct gossip_members *t, struct gossip_spread *q,
         gossip_spread_drop(q, &m->spread_ad);
         gossip_spread_drop(q, &m->spread_vitals);
     }
-    uint32_t at = sorted_lower(t, gossip_prefix(&m->facts.id));
+    uint32_t at = gossip_members_lower(t, gossip_prefix(&m->facts.id));
     while (t->sorted[at] != m->slot) {
         at++;
     }
@@ -220,6 +228,7 @@ void gossip_members_remove(struct gossip_members *t, struct gossip_spread *q,
     bool was_there = map_remove(&t->map, m->facts.id.bytes);
     assert(was_there);
     t->slots[m->slot] = NULL;
+    t->marks[m->slot].is_live = false;
     member_free(t, m);
 }
 
@@ -262,7 +271,7 @@ bool gossip_member_is_live(const struct gossip_member *m)
 struct gossip_member *gossip_members_successor(const struct gossip_members *t,
                                                const struct gossip_member *m, uint32_t nth)
 {
-    uint32_t at = sorted_lower(t, gossip_prefix(&m->facts.id));
+    uint32_t at = gossip_members_lower(t, gossip_prefix(&m->facts.id));
     struct gossip_member *found = NULL;
     for (uint32_t i = 1; i < t->n && nth > 0; i++) {
         struct gossip_member *s = t->slots[t->sorted[(at + i) % t->n]];
@@ -277,7 +286,7 @@ struct gossip_member *gossip_members_successor(const struct gossip_members *t,
 bool gossip_members_follows(const struct gossip_members *t, const struct gossip_member *m,
                             const struct gossip_member *of, uint32_t n)
 {
-    uint32_t at = sorted_lower(t, gossip_prefix(&of->facts.id));
+    uint32_t at = gossip_members_lower(t, gossip_prefix(&of->facts.id));
     for (uint32_t i = 1; i < t->n && n > 0; i++) {
         const struct gossip_member *s = t->slots[t->sorted[(at + i) % t->n]];
         if (s == m) {
@@ -298,6 +307,7 @@ void gossip_members_check(const struct gossip_members *t)
         assert(t->slots[m->slot] == m);
         assert(gossip_members_find(t, &m->facts.id) == m);
         assert(m->n_accusers <= GOSSIP_ACCUSERS_MAX);
+        assert(t->marks[m->slot].is_live == gossip_member_is_live(m));
         assert((m->state == GOSSIP_STATE_SUSPECT) == (m->suspect_due_us != NEVER_US));
         for (unsigned i = 0; i < m->n_accusers; i++) {
             assert(m->accusers[i].item.len > 0);
@@ -325,6 +335,7 @@ void gossip_member_move(struct gossip_members *t, struct gossip_member *m, uint6
     t->counts[m->state]--;
     sm_move(&gossip_member_table, &m->state, to);
     t->counts[m->state]++;
+    t->marks[m->slot].is_live = gossip_member_is_live(m);
     m->changed_us = now_us;
     if (to != GOSSIP_STATE_SUSPECT) {
         m->suspect_due_us = NEVER_US;
@@ -332,6 +343,11 @@ void gossip_member_move(struct gossip_members *t, struct gossip_member *m, uint6
     if (to == GOSSIP_STATE_ALIVE) {
         m->reason = GOSSIP_REASON_NONE;
     }
+}
+
+void gossip_member_changed(struct gossip_members *t, const struct gossip_member *m)
+{
+    t->marks[m->slot].is_stale = true;
 }
 
 void gossip_member_acquit(struct gossip_members *t, struct gossip_spread *q,

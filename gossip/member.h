@@ -112,10 +112,18 @@ enum gossip_news {
 };
 #define GOSSIP_TOLD_NONE UINT8_MAX
 
+/* What a digest needs of a member, side by side: a digest of a full zone walks these alone. */
+struct gossip_mark {
+    uint8_t hash[16]; /* of key and version; made when a digest wants it */
+    uint8_t bucket;
+    bool is_live, is_stale;
+};
+
 struct gossip_members {
     struct mem *mem;
     struct rng *rng;
     struct gossip_member **slots; /* NULL where free */
+    struct gossip_mark *marks;    /* of the slots */
     uint16_t *sorted;             /* n slots by key */
     uint16_t *ring;               /* n slots in shuffled order, for probes and spreading */
     uint32_t n, capacity, capacity_max;
@@ -132,6 +140,8 @@ struct gossip_member *gossip_members_find(const struct gossip_members *t, const 
 /* The one whose key begins so; NULL if none. */
 struct gossip_member *gossip_members_prefix(const struct gossip_members *t, uint64_t prefix);
 uint64_t gossip_prefix(const struct node_id *id);
+/* Index in `sorted` of the first key whose prefix is >= `prefix`. */
+uint32_t gossip_members_lower(const struct gossip_members *t, uint64_t prefix);
 /* A member in state ALIVE without documents. Conditions: IPX_FULL (drop a tombstone first:
  * gossip_members_oldest_gone). Fault: IPX_NO_MEMORY. */
 IPX_MUST_USE enum ipx_err gossip_members_insert(struct gossip_members *t,
@@ -156,6 +166,8 @@ void gossip_members_check(const struct gossip_members *t);
 
 void gossip_member_move(struct gossip_members *t, struct gossip_member *m, uint64_t now_us,
                         enum gossip_state to);
+/* Its boot, incarnation or ad is another: digests are. */
+void gossip_member_changed(struct gossip_members *t, const struct gossip_member *m);
 /* Forgets all accusations. */
 void gossip_member_acquit(struct gossip_members *t, struct gossip_spread *q,
                           struct gossip_member *m);

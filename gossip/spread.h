@@ -26,6 +26,7 @@ enum gossip_spread_class {
 #define GOSSIP_SPREAD_FANOUT 3     /* receivers a round */
 #define GOSSIP_SPREAD_ROUND_US (200 * US_PER_MS)
 #define GOSSIP_SPREAD_BURST_MAX 4 /* packets a receiver and round when the queue is long */
+#define GOSSIP_SPREAD_MISSES 4    /* items that no longer fit: then the packet is full */
 #define GOSSIP_NO_SLOT UINT16_MAX
 
 struct gossip_spread_item {

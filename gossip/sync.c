@@ -19,13 +19,16 @@ void gossip_sync_done(struct gossip *g)
 
 /* --- digest --- */
 
-static void digest_add(uint8_t *bucket, const uint8_t salt[static GOSSIP_SALT_LEN],
-                       struct slice what)
+static void digest_add(uint64_t *bucket, const uint8_t salt[static GOSSIP_SALT_LEN],
+                       const uint8_t *hash, size_t len)
 {
-    uint8_t mac[8];
-    crypt_mac(slice_of(salt, GOSSIP_SALT_LEN), what, mac, sizeof(mac));
-    for (unsigned i = 0; i < sizeof(mac); i++) {
-        bucket[i] ^= mac[i];
+    *bucket ^= crypt_short(salt, slice_of(hash, len));
+}
+
+static void digest_write(const uint64_t *buckets, unsigned n, uint8_t *ret)
+{
+    for (unsigned i = 0; i < n; i++) {
+        store_be64(ret + (size_t)8 * i, buckets[i]);
     }
 }
 
@@ -38,35 +41,58 @@ void gossip_version_of(const struct gossip_member *m, struct gossip_version *ret
                                    .ad_version = m->ad_version};
 }
 
+static void mark_make(const struct gossip_member *m, struct gossip_mark *ret)
+{
+    uint8_t bytes[sizeof(struct node_id) + GOSSIP_DIFF_ENTRY_LEN];
+    struct gossip_version v;
+    struct writer w = writer_of(bytes, sizeof(bytes));
+    gossip_version_of(m, &v);
+    writer_bytes(&w, slice_of(m->facts.id.bytes, sizeof(m->facts.id.bytes)));
+    gossip_version_put(&w, &v);
+    struct hash h = crypt_hash(writer_slice(&w));
+    memcpy(ret->hash, h.bytes, sizeof(ret->hash));
+    ret->is_stale = false;
+}
+
 void gossip_sync_digest(const struct gossip *g, const uint8_t salt[static GOSSIP_SALT_LEN],
                         uint8_t ret[static GOSSIP_DIGEST_LEN])
 {
-    uint8_t bytes[sizeof(struct node_id) + GOSSIP_DIFF_ENTRY_LEN];
-    memset(ret, 0, GOSSIP_DIGEST_LEN);
-    for (const struct gossip_member *m = gossip_members_next(&g->members, NULL); m != NULL;
-         m = gossip_members_next(&g->members, m)) {
-        if (!gossip_member_is_live(m)) {
-            continue;
+    uint64_t buckets[GOSSIP_BUCKETS] = {0};
+    for (uint32_t slot = 0; slot < g->members.capacity; slot++) {
+        struct gossip_mark *mark = &g->members.marks[slot];
+        if (mark->is_live) {
+            if (mark->is_stale) {
+                mark_make(g->members.slots[slot], mark);
+            }
+            digest_add(&buckets[mark->bucket], salt, mark->hash, sizeof(mark->hash));
         }
-        struct gossip_version v;
-        struct writer w = writer_of(bytes, sizeof(bytes));
-        gossip_version_of(m, &v);
-        writer_bytes(&w, slice_of(m->facts.id.bytes, sizeof(m->facts.id.bytes)));
-        gossip_version_put(&w, &v);
-        digest_add(ret + 8 * (v.prefix >> 58), salt, writer_slice(&w));
     }
+    digest_write(buckets, GOSSIP_BUCKETS, ret);
 }
 
 void gossip_sync_doc_digest(const struct gossip *g, const uint8_t salt[static GOSSIP_SALT_LEN],
                             uint8_t ret[static GOSSIP_DOC_DIGEST_LEN])
 {
-    memset(ret, 0, GOSSIP_DOC_DIGEST_LEN);
+    uint64_t buckets[GOSSIP_DOC_BUCKETS] = {0};
     for (uint32_t i = 0; i < g->docs.n; i++) {
         const struct gossip_doc *doc = g->docs.slots[i];
         if (doc->is_accepted) {
-            digest_add(ret + 8 * (gossip_doc_prefix(doc) >> 61), salt,
-                       slice_of(doc->key.bytes, sizeof(doc->key.bytes)));
+            digest_add(&buckets[gossip_doc_prefix(doc) >> 61], salt, doc->key.bytes,
+                       sizeof(doc->key.bytes));
         }
+    }
+    digest_write(buckets, GOSSIP_DOC_BUCKETS, ret);
+}
+
+void gossip_sync_marks_check(const struct gossip *g)
+{
+    for (const struct gossip_member *m = gossip_members_next(&g->members, NULL); m != NULL;
+         m = gossip_members_next(&g->members, m)) {
+        const struct gossip_mark *mark = &g->members.marks[m->slot];
+        struct gossip_mark right;
+        mark_make(m, &right);
+        assert(mark->is_stale || memcmp(mark->hash, right.hash, sizeof(right.hash)) == 0);
+        assert(mark->bucket == gossip_prefix(&m->facts.id) >> 58);
     }
 }
 
@@ -290,16 +316,6 @@ static unsigned diff_member(struct gossip *g, uint64_t now_us, const struct goss
     return want;
 }
 
-static bool entries_have(struct slice entries, size_t entry_len, uint64_t prefix)
-{
-    for (size_t at = 0; at < entries.len; at += entry_len) {
-        if (load_be64(entries.data + at) == prefix) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void diff_members(struct gossip *g, uint64_t now_us, const struct gossip_peer *from,
                          const struct gossip_msg *m, struct writer *wants)
 {
@@ -313,16 +329,34 @@ static void diff_members(struct gossip *g, uint64_t now_us, const struct gossip_
             writer_u8(wants, (uint8_t)want);
         }
     }
-    for (const struct gossip_member *own = gossip_members_next(&g->members, NULL); own != NULL;
-         own = gossip_members_next(&g->members, own)) {
-        uint64_t prefix = gossip_prefix(&own->facts.id);
-        if (gossip_member_is_live(own) && prefix >= m->low && prefix <= m->high &&
-            (m->mask >> (prefix >> 58) & 1) != 0 &&
-            !entries_have(m->entries, GOSSIP_DIFF_ENTRY_LEN, prefix)) {
-            gossip_sync_push(g, from, own->slot,
-                             GOSSIP_WANT_STATE | GOSSIP_WANT_CHAIN | GOSSIP_WANT_AD);
+    /* entries stand in order, as `sorted` does: both are walked once */
+    size_t at = 0;
+    for (uint32_t i = gossip_members_lower(&g->members, m->low); i < g->members.n; i++) {
+        uint16_t slot = g->members.sorted[i];
+        uint64_t prefix = gossip_prefix(&g->members.slots[slot]->facts.id);
+        if (prefix > m->high) {
+            break;
+        }
+        if (!g->members.marks[slot].is_live || (m->mask >> (prefix >> 58) & 1) == 0) {
+            continue;
+        }
+        while (at < m->entries.len && load_be64(m->entries.data + at) < prefix) {
+            at += GOSSIP_DIFF_ENTRY_LEN;
+        }
+        if (at == m->entries.len || load_be64(m->entries.data + at) != prefix) {
+            gossip_sync_push(g, from, slot, GOSSIP_WANT_STATE | GOSSIP_WANT_CHAIN | GOSSIP_WANT_AD);
         }
     }
+}
+
+static bool entries_have(struct slice entries, uint64_t prefix)
+{
+    for (size_t at = 0; at < entries.len; at += 8) {
+        if (load_be64(entries.data + at) == prefix) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void diff_docs(struct gossip *g, const struct gossip_peer *from, const struct gossip_msg *m,
@@ -344,7 +378,7 @@ static void diff_docs(struct gossip *g, const struct gossip_peer *from, const st
             break;
         }
         if (doc->is_accepted && (m->mask >> (prefix >> 61) & 1) != 0 &&
-            !entries_have(m->entries, 8, prefix)) {
+            !entries_have(m->entries, prefix)) {
             gossip_sync_push_doc(g, from, prefix);
         }
     }

@@ -103,3 +103,4 @@ void gossip_sync_digest(const struct gossip *g, const uint8_t salt[static GOSSIP
 void gossip_sync_doc_digest(const struct gossip *g, const uint8_t salt[static GOSSIP_SALT_LEN],
                             uint8_t ret[static GOSSIP_DOC_DIGEST_LEN]);
 void gossip_sync_check(const struct gossip *g);
+void gossip_sync_marks_check(const struct gossip *g);

@@ -25,6 +25,7 @@ void gossip_verdict_announce(struct gossip *g, uint64_t now_us)
         return; /* we are leaving */
     }
     self->incarnation++;
+    gossip_member_changed(&g->members, self);
     encode_own_alive(g, &alive);
     struct writer w = writer_of(body, sizeof(body));
     gossip_alive_encode(&alive, &w);
@@ -210,6 +211,7 @@ void gossip_verdict_apply(struct gossip *g, uint64_t now_us, const struct gossip
     gossip_member_acquit(&g->members, &g->spread, m);
     apply_boot(g, m, &alive->boot);
     m->incarnation = alive->incarnation;
+    gossip_member_changed(&g->members, m);
     m->record_seq = alive->record_seq;
     m->n_addrs = alive->n_addrs;
     memcpy(m->addrs, alive->addrs, sizeof(m->addrs));

@@ -208,6 +208,7 @@ static void hear_leave(struct gossip *g, uint64_t now_us, struct gossip_member *
     m->reason = GOSSIP_REASON_LEFT;
     m->boot = claim->boot;
     m->incarnation = claim->incarnation;
+    gossip_member_changed(&g->members, m);
     gossip_spread_put(&g->spread, &m->spread_state, GOSSIP_SPREAD_VERDICT, from_slot);
     gossip_event(g, "left", &m->facts.id, 0);
     gossip_news(g, m, 0);

@@ -35,7 +35,8 @@ enum domain { /* no two uses share an output */
               DOMAIN_STREAM,
               DOMAIN_TAG,
               DOMAIN_SHA,
-              DOMAIN_HMAC
+              DOMAIN_HMAC,
+              DOMAIN_SHORT
 };
 
 static uint64_t fold(uint64_t a, uint64_t b)
@@ -290,6 +291,20 @@ void crypt_mac(struct slice key, struct slice bytes, uint8_t *out, size_t out_le
     sum_add(&s, key);
     sum_add(&s, bytes);
     sum_end(&s, out, out_len);
+}
+
+uint64_t crypt_short(const uint8_t key[static 16], struct slice bytes)
+{
+    struct sum s = {.a = lane_at(key) ^ SALT_A, .b = lane_at(key + 8) ^ DOMAIN_SHORT};
+    for (; bytes.len >= 8; bytes = slice_of(bytes.data + 8, bytes.len - 8)) {
+        s.a = fold(s.a ^ lane_at(bytes.data), SALT_B ^ s.b);
+        s.b += s.a;
+    }
+    uint8_t last[8] = {0};
+    if (bytes.len > 0) {
+        memcpy(last, bytes.data, bytes.len);
+    }
+    return finish(fold(s.a ^ lane_at(last), SALT_B ^ s.b ^ bytes.len));
 }
 
 bool crypt_equal(const void *a, const void *b, size_t len)

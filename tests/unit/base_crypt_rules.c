@@ -198,6 +198,12 @@ TEST(base_crypt_rules, hashes)
     crypt_hmac256(text, slice_of(text, 40), a);
     crypt_hmac256(text + 1, slice_of(text, 40), b);
     CHECK(memcmp(a, b, 32) != 0);
+    for (size_t len = 0; len <= 40; len++) {
+        uint64_t h = crypt_short(text, slice_of(zeros, len));
+        CHECK_EQ(h, crypt_short(text, slice_of(zeros, len)));
+        CHECK(h != crypt_short(text, slice_of(zeros, len + 1)));
+        CHECK(h != crypt_short(text + 1, slice_of(zeros, len)));
+    }
     uint8_t mac[16], mac2[16];
     crypt_mac(slice_of(text, 32), slice_of(text, 9), mac, 16);
     crypt_mac(slice_of(text, 31), slice_of(text, 9), mac2, 16);
