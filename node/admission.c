@@ -57,27 +57,6 @@ void admission_start(struct node *n)
 
 /* --- admitting others --- */
 
-static struct slice issuer_cert_of(const struct node *n, const struct hash *want)
-{
-    struct cert_chain_parts parts;
-    struct slice own = slice_of(n->chain, n->chain_len);
-    struct hash h;
-    if (n->config.has_issuer) {
-        struct slice cert = slice_of(n->signer.bytes, n->signer.len);
-        h = crypt_hash(cert);
-        if (hash_equal(&h, want)) {
-            return cert;
-        }
-    }
-    if (cert_chain_split(own, &parts) == IPX_OK) {
-        h = crypt_hash(parts.issuer_cert);
-        if (hash_equal(&h, want)) {
-            return parts.issuer_cert;
-        }
-    }
-    return SLICE_EMPTY;
-}
-
 /* Names are unique in a lab; one is free 24 h after its holder went (its tombstone is gone). */
 static bool name_holder(const struct node *n, const struct admit_request *req,
                         char detail[static ADMIT_DETAIL_MAX + 1])
@@ -109,9 +88,9 @@ static enum ipx_err judge(struct node *n, const struct session_action *a, struct
         snprintf(detail, ADMIT_DETAIL_MAX + 1, "this member may not admit");
         return IPX_DENIED;
     }
-    struct slice issuer = issuer_cert_of(n, &req->ticket.issuer_cert);
+    struct slice issuer = issuers_find(n, &req->ticket.issuer_cert);
     if (issuer.len == 0) {
-        return IPX_UNKNOWN_ISSUER;
+        return issuers_ask(n, &req->ticket.issuer_cert) ? IPX_AGAIN : IPX_UNKNOWN_ISSUER;
     }
     err = admit_request_verify(a->body, issuer, &n->config.mesh, wall_ms, &a->peer, req);
     if (err != IPX_OK) {
@@ -197,13 +176,13 @@ static void on_admit(struct node *n, const struct session_action *a)
     char detail[ADMIT_DETAIL_MAX + 1] = "";
     struct writer w = writer_of(n->body, sizeof(n->body));
     enum ipx_err err = judge(n, a, &req, &grant, detail);
-    if (err == IPX_MALFORMED) {
-        return;
+    if (err == IPX_MALFORMED || err == IPX_AGAIN) {
+        return; /* the joiner asks again, until there is an answer */
     }
     if (err == IPX_OK && n->config.has_issuer) {
         err = grant_plain(n, &req, &grant, &w);
     } else if (err == IPX_OK) {
-        grant_redemption(n, &req, &grant, issuer_cert_of(n, &req.ticket.issuer_cert), &w);
+        grant_redemption(n, &req, &grant, issuers_find(n, &req.ticket.issuer_cert), &w);
     }
     if (err != IPX_OK) {
         w = writer_of(n->body, sizeof(n->body));

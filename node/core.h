@@ -13,6 +13,7 @@
  *   jobs.c       exec's actions; what the node addresses to itself
  *   join.c       becoming a member by a ticket
  *   admission.c  admitting others; our own certificate
+ *   issuers.c    certificates of issuers that tickets name
  *   control.c, control_rows.c   what the command line asks
  *   fetch.c      documents over links
  *
@@ -55,6 +56,30 @@ struct join {
     uint64_t began_us, took_us;
 };
 
+/* --- issuers.c --- */
+
+#define NODE_ISSUERS_MAX 16         /* labs and their issuers in one mesh are few; 0.5 KiB each */
+#define NODE_ISSUER_QUESTIONS_MAX 4 /* issuers asked for at once */
+
+struct issuer {
+    struct hash hash;
+    uint16_t len;
+    uint8_t bytes[CERT_BYTES_MAX];
+};
+
+struct issuer_question {
+    struct hash hash;
+    uint64_t due_us; /* end of the round; is_over: until then it is refused; 0: no question */
+    uint32_t n_asked;
+    bool is_over; /* nobody had it */
+};
+
+struct issuers {
+    struct issuer known[NODE_ISSUERS_MAX];
+    unsigned n, next;
+    struct issuer_question questions[NODE_ISSUER_QUESTIONS_MAX];
+};
+
 struct node {
     struct node_config config; /* slices in it are not used after node_new */
     struct mem *mem;
@@ -80,6 +105,7 @@ struct node {
     struct node_vitals measured;
     uint32_t told_free; /* free slots as told last */
     struct admit_book book;
+    struct issuers issuers;
     struct join join;
     uint64_t renew_us; /* next look at our own certificate */
     struct handshake_self handshakes;

@@ -173,6 +173,8 @@ static void answer_chain(struct node *n, const struct session_action *a)
         bytes = slice_of(n->chain, n->chain_len);
     } else if (c != NULL) {
         bytes = slice_of(c->bytes, c->len);
+    } else {
+        bytes = issuers_find(n, &want);
     }
     session_chain_encode(bytes, &w);
     members_send(n, &a->peer, &a->addr, SESSION_CHAIN, a->request_id, writer_slice(&w));
@@ -184,6 +186,7 @@ static void take_chain(struct node *n, const struct session_action *a)
     const struct chain *c;
     struct slice chain;
     if (session_chain_decode(a->body, &chain) == IPX_OK && chain.len > 0) {
+        issuers_on_answer(n, chain);
         err_ignore(chains_put(&n->chains, node_wall_ms(n), chain, SLICE_EMPTY, NULL, &c),
                    "an invalid chain is no chain");
     }
@@ -339,6 +342,7 @@ static void need_chain(struct node *n, const struct gossip_action *a)
     struct cert_facts facts = {0};
     if (err == IPX_OK) {
         facts = c->facts;
+        issuers_on_chain(n, a->u.chain.chain);
     }
     if (err == IPX_OK && admission_on_chain(n, &facts)) {
         gossip_on_chain(&n->gossip, n->now_us, &facts, a->u.chain.chain);

@@ -72,6 +72,13 @@ struct invite_plan {
 IPX_MUST_USE enum ipx_err admission_invite(struct node *n, const struct invite_plan *plan,
                                            struct ticket *ret);
 
+/* issuers.c */
+void issuers_on_chain(struct node *n, struct slice chain);          /* verified */
+struct slice issuers_find(struct node *n, const struct hash *want); /* empty: not held */
+/* True: members are being asked, say nothing yet; false: none of them holds it. */
+bool issuers_ask(struct node *n, const struct hash *want);
+void issuers_on_answer(struct node *n, struct slice cert); /* of a CHAIN: perhaps one asked for */
+
 /* conns.c */
 void conns_init(struct node *n);
 void conns_done(struct node *n);

@@ -57,8 +57,7 @@ static void name_node(struct world_node *n, unsigned i)
 
 static void make_mesh_keys(struct world *w)
 {
-    struct crypt_keypair root;
-    struct keys_new_plan plan = {.root = &root,
+    struct keys_new_plan plan = {.root = &w->root,
                                  .issuer = &w->issuer,
                                  .node = &w->nodes[0].key,
                                  .lab = "lab0",
@@ -66,7 +65,7 @@ static void make_mesh_keys(struct world *w)
                                  .wall_ms = WALL_BASE_MS,
                                  .issuer_serial = 1,
                                  .node_serial = 2};
-    make_key(w, &root);
+    make_key(w, &w->root);
     make_key(w, &w->issuer);
     rng_fill(&w->keys, plan.nonce, sizeof(plan.nonce));
     rng_fill(&w->keys, w->gate, sizeof(w->gate));

@@ -91,7 +91,7 @@ struct world {
     uint64_t now_us;
     int64_t wall_base_ms;
     struct keys_new made;
-    struct crypt_keypair issuer;
+    struct crypt_keypair root, issuer;
     uint8_t gate[32];
     unsigned n_nodes, n_up;
     unsigned doubtful; /* did not see all the last time */
