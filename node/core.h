@@ -43,6 +43,8 @@ enum node_state { NODE_STATE_JOINING, NODE_STATE_MEMBER, NODE_STATE_STOPPING, NO
 
 /* --- admission.c --- */
 
+#define JOIN_DETAIL_SIZE (TICKET_CONTACTS_MAX * ADDR_TEXT_SIZE + 64)
+
 struct join {
     bool is_active, is_asked;
     struct ticket ticket;
@@ -52,7 +54,8 @@ struct join {
     struct node_id asked; /* whom */
     bool is_failed;
     enum ipx_err why; /* of the failure */
-    char detail[ADMIT_DETAIL_MAX + 1];
+    unsigned silent;  /* contacts that answer neither by session nor by link: bits */
+    char detail[JOIN_DETAIL_SIZE];
     uint64_t began_us, took_us;
 };
 

@@ -52,6 +52,7 @@ static void ask(struct node *n, const struct node_id *peer)
         return;
     }
     n->join.is_asked = true;
+    n->join.silent = 0;
     n->join.asked = *peer;
     n->join.next_us = n->now_us + JOIN_ASK_AGAIN_US;
     members_send(n, peer, NULL, SESSION_ADMIT, 0, writer_slice(&w));
@@ -69,14 +70,34 @@ void join_start(struct node *n)
     call_contact(n, 0);
 }
 
+/* Its number, or n_contacts. */
+static unsigned contact_of(const struct node *n, const struct node_id *peer)
+{
+    unsigned i = 0;
+    while (i < n->join.ticket.n_contacts && !node_id_equal(&n->join.ticket.contacts[i].id, peer)) {
+        i++;
+    }
+    return i;
+}
+
 static bool is_contact(const struct node *n, const struct node_id *peer)
 {
+    return contact_of(n, peer) < n->join.ticket.n_contacts;
+}
+
+/* Neither datagrams nor a connection came to anything, with any of them: strangers get no answer,
+ * so this is also what a ticket of another mesh looks like. */
+static void settle_silent(struct node *n)
+{
+    char detail[JOIN_DETAIL_SIZE], addr[ADDR_TEXT_SIZE];
+    size_t used = 0;
     for (unsigned i = 0; i < n->join.ticket.n_contacts; i++) {
-        if (node_id_equal(&n->join.ticket.contacts[i].id, peer)) {
-            return true;
-        }
+        addr_text(&n->join.ticket.contacts[i].addr, addr);
+        used += (size_t)snprintf(detail + used, sizeof(detail) - used, "%s%s", i > 0 ? " and " : "",
+                                 addr);
     }
-    return false;
+    snprintf(detail + used, sizeof(detail) - used, ": no answer, by UDP or by TCP");
+    settle_failed(n, IPX_TIMEOUT, detail);
 }
 
 void join_on_up(struct node *n, const struct node_id *peer)
@@ -98,6 +119,11 @@ static void try_other(struct node *n, const struct node_id *failed, enum ipx_err
                       const char *detail)
 {
     unsigned other = n->join.contact + 1;
+    unsigned all = (1u << n->join.ticket.n_contacts) - 1;
+    if (err == IPX_TIMEOUT && n->join.silent == all) {
+        settle_silent(n);
+        return;
+    }
     if (is_final(err) || (other >= n->join.ticket.n_contacts && err != IPX_TIMEOUT)) {
         settle_failed(n, err, detail);
         return;
@@ -114,6 +140,7 @@ void join_on_failed(struct node *n, const struct node_id *peer, enum ipx_err err
 {
     if (n->join.is_active && is_contact(n, peer) && (!n->join.is_asked || is_final(err))) {
         n->join.why = err; /* told if nobody answers */
+        n->join.silent |= err == IPX_TIMEOUT ? 1u << contact_of(n, peer) : 0;
         try_other(n, peer, err, "");
     }
 }
@@ -193,7 +220,8 @@ const char *join_hint(enum ipx_err why)
         return "Choose another: ipx-node join --name NAME TICKET";
     }
     if (why == IPX_TIMEOUT || why == IPX_UNREACHABLE) {
-        return "Is one of the members named in the ticket up? Ask for a new one: ipx-node invite";
+        return "Is one of them up, and is the ticket of this mesh? Ask for a new one: ipx-node "
+               "invite";
     }
     return "Ask its owner for a new ticket: ipx-node invite";
 }

@@ -106,11 +106,39 @@ static int forged_after(struct world *w)
     return forged_notice_takes_nothing(w, false);
 }
 
+/* Both members that the ticket names are down, or of another mesh: told within 6 s, and who. */
+static int silent_contacts_are_told_soon(struct world *w)
+{
+    world_crash(w, 1);
+    world_run(w, w->now_us + 20 * US_PER_S);
+    world_start(w, JOINER);
+    const struct join *j = &w->nodes[JOINER].node->join;
+    CHECK(j->ticket.n_contacts == 2);
+    world_run(w, w->now_us + 5 * US_PER_S);
+    CHECK(!j->is_failed); /* all five INITs had their time */
+    world_run(w, w->now_us + US_PER_S);
+    CHECK(j->is_failed && j->why == IPX_TIMEOUT);
+    CHECK(strstr(j->detail, "10.0.0.1:7433 and 10.0.0.2:7433") != NULL);
+    return 0;
+}
+
+/* One is down, and the way to the other takes 0.9 s there and back. */
+static int a_slow_contact_is_waited_for(struct world *w)
+{
+    w->options.delay_us = 450 * US_PER_MS;
+    world_start(w, JOINER);
+    world_run(w, w->now_us + 15 * US_PER_S);
+    CHECK(w->nodes[JOINER].node->has_cores);
+    return 0;
+}
+
 int main(void)
 {
     static struct world w;
     int failed = 0;
-    int (*const checks[])(struct world *) = {admitted_one_restarts, forged_before, forged_after};
+    int (*const checks[])(struct world *) = {admitted_one_restarts, forged_before, forged_after,
+                                             silent_contacts_are_told_soon,
+                                             a_slow_contact_is_waited_for};
     for (unsigned i = 0; i < ARRAY_LEN(checks); i++) {
         start(&w, 70 + i);
         failed |= checks[i](&w);
