@@ -391,6 +391,23 @@ static void loop(void)
     }
 }
 
+/* In a user namespace that maps fewer uids, root cannot become one of them: as any other user. */
+static bool owns_task_uids(void)
+{
+    unsigned long inside, outside, n = 0;
+    bool owns = false;
+    FILE *map = fopen("/proc/self/uid_map", "re");
+    if (map == NULL) {
+        return true; /* no /proc: then no namespace either */
+    }
+    while (!owns && fscanf(map, "%lu %lu %lu", &inside, &outside, &n) == 3) {
+        owns =
+            inside <= SPAWNER_UID_FIRST && SPAWNER_UID_FIRST + SPAWNER_ATTEMPTS_MAX - inside <= n;
+    }
+    fclose(map);
+    return owns;
+}
+
 void spawner_main(int fd, const char *scratch_home)
 {
     sigset_t set;
@@ -409,7 +426,7 @@ void spawner_main(int fd, const char *scratch_home)
     sp.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     fcntl(sp.fd, F_SETFD, FD_CLOEXEC);
     sp.null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    sp.is_root = geteuid() == 0;
+    sp.is_root = geteuid() == 0 && owns_task_uids();
     if (sp.signals >= 0 && sp.null >= 0 && scratch_init(scratch_home, sp.is_root) == 0) {
         loop();
     }

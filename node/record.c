@@ -123,6 +123,9 @@ static enum ipx_err record_gather(struct record_opener *o, size_t want)
     if (o->partial.len >= want) {
         return IPX_OK;
     }
+    if (o->in.len == 0) {
+        return IPX_AGAIN; /* asked again without new bytes: there may be no pointer to add to */
+    }
     size_t n = IPX_MIN(want - o->partial.len, o->in.len);
     enum ipx_err err = buf_append(&o->partial, slice_of(o->in.data, n));
     if (err != IPX_OK) {

@@ -511,10 +511,27 @@ class Runners(GateCase):
         rc, out = run("tools/fuzz", "--seconds", "5", cwd=tree.path)
         self.assertEqual(rc, 1, out)
         self.assertIn("fuzz: bad FAILED", out)
+        self.assertRegex(out, "replay: build/fuzz/tests/fuzz/fuzz_bad build/fuzz/findings/bad-")
         self.assertIn("fuzz: good: ", out)
         self.assertTrue(os.listdir(tree.at("build/fuzz/findings")))
         self.assertEqual(os.listdir(tree.at("tests/fuzz/corpus/bad")), ["x"])
         self.assertEqual(run("tools/fuzz", "nothing", cwd=tree.path)[0], 2)
+
+    def test_fuzz_reaches_every_decoder(self):
+        tree = self.tree({"node/parts.h": SPDX + "void admission_recv(void);\n",
+                          "base/x.h": SPDX + "int x_decode(int a);\n",
+                          "log": "COVERED_FUNC: hits: 3 edges: 1/2 x_decode /x.c:1\n"})
+        reach = ("/usr/bin/python3", "tools/fuzz_reach.py")
+        self.assertEqual(run(*reach, "log", cwd=tree.path)[0], 0)
+        tree.write("dht/y.h", SPDX + "int y_parse(int a);\nvoid dht_tick(void);\n")
+        rc, out = run(*reach, "log", cwd=tree.path)
+        self.assertEqual(rc, 1)
+        for name in ("y_parse", "dht_tick"):
+            self.assertIn(f"dht/y.h: no fuzz target reaches {name}", out)
+        tree.write("log", "COVERED_FUNC: hits: 3 edges: 1/2 admission_recv /x.c:1\n")
+        self.assertIn("no longer needed", run(*reach, "log", cwd=tree.path)[1])
+        tree.write("log", "no coverage\n")
+        self.assertNotEqual(run(*reach, "log", cwd=tree.path)[0], 0)
 
     def test_system(self):
         tree = self.tree({"t.sh": "#!/bin/sh\nip -o link | grep -c . | grep -qx 1 && exit 3\n"})

@@ -91,6 +91,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     for (int i = 0; i < 2; i++) {
         struct lf_end *end = &f.ends[i];
+        link_tick(end->link, f.now_us);
+        lf_drain(&f, i);
         link_on_eof(end->link, f.now_us, IPX_END);
         lf_drain(&f, i);
         assert(end->n_down == 1);
