@@ -71,9 +71,31 @@ uint8_t *writer_reserve(struct writer *w, size_t len);
 /* What was written so far; empty if anything failed. */
 struct slice writer_slice(const struct writer *w);
 
-uint16_t load_be16(const uint8_t p[static 2]);
-uint32_t load_be32(const uint8_t p[static 4]);
-uint64_t load_be64(const uint8_t p[static 8]);
-void store_be16(uint8_t p[static 2], uint16_t v);
-void store_be32(uint8_t p[static 4], uint32_t v);
-void store_be64(uint8_t p[static 8], uint64_t v);
+/* Here, so that the compiler makes one instruction of each. */
+static inline uint16_t load_be16(const uint8_t p[static 2])
+{
+    return (uint16_t)(p[0] << 8 | p[1]);
+}
+static inline uint32_t load_be32(const uint8_t p[static 4])
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+static inline uint64_t load_be64(const uint8_t p[static 8])
+{
+    return (uint64_t)load_be32(p) << 32 | load_be32(p + 4);
+}
+static inline void store_be16(uint8_t p[static 2], uint16_t v)
+{
+    p[0] = (uint8_t)(v >> 8);
+    p[1] = (uint8_t)v;
+}
+static inline void store_be32(uint8_t p[static 4], uint32_t v)
+{
+    store_be16(p, (uint16_t)(v >> 16));
+    store_be16(p + 2, (uint16_t)v);
+}
+static inline void store_be64(uint8_t p[static 8], uint64_t v)
+{
+    store_be32(p, (uint32_t)(v >> 32));
+    store_be32(p + 4, (uint32_t)v);
+}

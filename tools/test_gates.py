@@ -94,9 +94,9 @@ class Check(GateCase):
             "format": Check, "spelling": Check, "shellcheck": Check, "tidy": Tidy, "layers": Layers,
             "purity": Purity, "gcc": Warnings, "clang": Warnings, "cppcheck": Analysis,
             "clang-tidy": Analysis, "docs": Documents, "golden": Documents, "scenario": Worlds,
-            "simulation": Worlds, "unit": Runners, "clang-unit": Runners, "san-build": Runners,
-            "san-unit": Runners, "san-sim": Runners, "fuzz-replay": Runners, "fuzz": Runners,
-            "gates": Check}
+            "simulation": Worlds, "same-trace": Worlds, "unit": Runners, "clang-unit": Runners,
+            "san-build": Runners, "san-unit": Runners, "san-sim": Runners, "fuzz-replay": Runners,
+            "fuzz": Runners, "gates": Check}
         with open(HERE + "/check", encoding="utf-8") as f:
             gates = set(re.findall(r"^ *(?:gate|long) ([a-z][a-z-]*) ", f.read(), re.M))
         self.assertEqual(gates, set(shown), "a gate without proof, or the reverse")
@@ -408,6 +408,21 @@ class Worlds(GateCase):
         shutil.rmtree(tree.at("build"), ignore_errors=True)
         rc, out = run("meson", "setup", "build/gcc", cwd=tree.path)
         self.assertEqual(rc, 0, out)
+
+    def test_same_trace(self):
+        """Programs that print what `sim` prints: the traces of two compilers, equal or not."""
+        lines = "#!/bin/sh\nfor s in 40 41 42; do echo \"seed $s: ok trace {}$s\"; done\n"
+        tree = self.tree()
+        for build in ("gcc", "clang"):
+            for program in ("sim", "sim_large"):
+                name = f"build/{build}/tests/sim/{program}"
+                tree.write(name, lines.format("a"))
+                os.chmod(tree.at(name), 0o755)
+        self.passes(tree, "same-trace")
+        tree.write("build/clang/tests/sim/sim_large", lines.format("b"))
+        self.bites(tree, "same-trace", "trace a40", "trace b40")
+        tree.write("build/gcc/tests/sim/sim", "#!/bin/sh\nexit 0\n")
+        self.bites(tree, "same-trace")
 
     def test_scenario(self):
         tree = self.tree()
