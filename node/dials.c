@@ -75,7 +75,7 @@ static bool is_for_tunnel(const struct dial *d)
     return l == &d->streams && !list_is_empty(&d->streams);
 }
 
-/* The next address; when all have failed the peer is asked to dial us. */
+/* The next address; when all have failed the peer is asked to dial us, and all are tried again. */
 static void dial_next(struct node *n, struct dial *d)
 {
     struct addr addrs[GOSSIP_ADDRS_MAX + 2];
@@ -91,10 +91,13 @@ static void dial_next(struct node *n, struct dial *d)
         }
     } else if (is_for_tunnel(d)) {
         end_dial(n, d, IPX_UNREACHABLE);
-    } else if (!d->is_reversed) {
-        d->is_reversed = true;
-        d->try_us = d->due_us;
-        ask_reverse(n, &d->peer);
+    } else { /* it may be restarting: they are tried again */
+        d->next_addr = 0;
+        d->try_us = n->now_us + DIAL_TRY_US;
+        if (!d->is_reversed) {
+            d->is_reversed = true;
+            ask_reverse(n, &d->peer);
+        }
     }
 }
 
@@ -206,6 +209,9 @@ void dials_done(struct node *n)
     struct list *next;
     LIST_EACH(d, next, &n->dials, struct dial, list)
     {
+        while (!list_is_empty(&d->streams)) {
+            list_unlink(d->streams.next); /* streams_done frees them */
+        }
         list_unlink(&d->list);
         mem_free(n->mem, d);
     }
