@@ -23,7 +23,8 @@ enum exec_action_kind {
     EXEC_STORE,          /* append; answered by exec_on_stored */
     EXEC_LOAD,           /* answered by exec_on_loaded */
     EXEC_DROP,           /* forget the object; no answer */
-    EXEC_SOURCES_CHANGED /* exec_sources() gives another list: for the node's ad */
+    EXEC_SOURCES_CHANGED, /* exec_sources() gives another list: for the node's ad */
+    EXEC_JOB_CHANGED      /* a job of this owner began or ended: for people */
 };
 
 struct exec_action_dgram {
@@ -75,6 +76,14 @@ struct exec_action_store { /* also LOAD (offset, len) and DROP (object alone) */
     uint32_t len;
 };
 
+struct exec_action_job {
+    struct exec_job_id id;
+    uint8_t short_len; /* characters of the id that are unique here */
+    bool is_begun;
+    uint8_t state; /* exec_job_state_name */
+    uint32_t count;
+};
+
 struct exec_action {
     enum exec_action_kind kind;
     union {
@@ -87,5 +96,6 @@ struct exec_action {
         struct exec_action_stdin input;
         struct exec_action_read read;
         struct exec_action_store store;
+        struct exec_action_job job;
     };
 };

@@ -293,6 +293,12 @@ void exec_stats(const struct exec *x, struct exec_stats *ret)
     place_stats(x->place, ret);
 }
 
+const struct ad *exec_ad_of(const struct exec *x, const struct node_id *id)
+{
+    const struct match_peer *p = match_find(&x->core.match, id);
+    return p != NULL ? p->ad : NULL;
+}
+
 bool exec_is_true(const struct exec *x, uint64_t now_us, const struct exec_view *v,
                   const struct query *q)
 {

@@ -122,6 +122,8 @@ struct exec_stats {
     uint32_t n_jobs, n_jobs_finished, n_running, n_clients, n_streams;
 };
 void exec_stats(const struct exec *x, struct exec_stats *ret);
+/* The ad that exec_on_peer told last; NULL if none. */
+const struct ad *exec_ad_of(const struct exec *x, const struct node_id *id);
 /* Is it true of a member, as `run` of this node would see it? `ad` may be less than it has. */
 struct exec_view {
     const struct cert_facts *facts;

@@ -228,3 +228,11 @@ void out_sources_changed(struct exec_out *o)
 {
     (void)push_bare(o, EXEC_SOURCES_CHANGED);
 }
+
+void out_job_changed(struct exec_out *o, const struct exec_action_job *job)
+{
+    struct exec_action *a = push_bare(o, EXEC_JOB_CHANGED);
+    if (a != NULL) {
+        a->job = *job;
+    }
+}

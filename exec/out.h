@@ -52,3 +52,4 @@ void out_read_more(struct exec_out *o, uint64_t attempt, uint8_t fd);
 void out_load(struct exec_out *o, uint64_t object, uint64_t offset, uint32_t len);
 void out_drop(struct exec_out *o, uint64_t object);
 void out_sources_changed(struct exec_out *o);
+void out_job_changed(struct exec_out *o, const struct exec_action_job *job);

@@ -315,6 +315,15 @@ void job_end_waiting(struct owner *o, struct owner_job *j, enum owner_task_state
     j->end = end;
 }
 
+void job_tell(struct owner *o, const struct owner_job *j, bool is_begun)
+{
+    out_job_changed(&o->core->out, &(struct exec_action_job){.id = j->id,
+                                                             .short_len = job_short_len(o, j),
+                                                             .is_begun = is_begun,
+                                                             .state = j->state,
+                                                             .count = j->count});
+}
+
 void job_cancel(struct owner *o, uint64_t now_us, struct owner_job *j, uint8_t signal)
 {
     if (job_is_over(j)) {
@@ -392,6 +401,7 @@ void job_maybe_finish(struct owner *o, uint64_t now_us, struct owner_job *j)
         to = OWNER_JOB_CANCELLED;
     }
     sm_move(&exec_job_table, &j->state, to);
+    job_tell(o, j, false);
     j->ended_us = now_us;
     j->ended_ms = core_wall_ms(o->core, now_us);
     for (uint16_t i = 0; i < j->n_seats; i++) {

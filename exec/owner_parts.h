@@ -30,6 +30,8 @@ void job_cancel(struct owner *o, uint64_t now_us, struct owner_job *j, uint8_t s
 void job_maybe_finish(struct owner *o, uint64_t now_us, struct owner_job *j);
 struct exec_progress job_progress(const struct owner_job *j);
 uint8_t job_short_len(const struct owner *o, const struct owner_job *j);
+/* For the node's events: it began, or it is over. */
+void job_tell(struct owner *o, const struct owner_job *j, bool is_begun);
 uint8_t job_exit_code(const struct owner_job *j);
 
 /* owner_seat.c: asking places */

@@ -285,6 +285,7 @@ static void job_accept(struct owner *o, uint64_t now_us, struct owner_client *c)
         return;
     }
     sm_move(&exec_job_table, &j->state, OWNER_JOB_ACTIVE);
+    job_tell(o, j, true);
     j->wants_pass = true;
     job_dirty(o, j);
     c->last = j->count;

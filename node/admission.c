@@ -169,6 +169,20 @@ static void grant_redemption(struct node *n, const struct admit_request *req,
     announce(n, req, &notice);
 }
 
+static void tell_admission(struct node *n, const struct admit_request *req, enum ipx_err err,
+                           const char *detail)
+{
+    char text[EVENTS_TEXT_MAX];
+    if (err == IPX_OK) {
+        snprintf(text, sizeof(text), "%s/%s", req->ticket.grant.lab, req->claim.name);
+        events_tell(n, EVENTS_ADMITTED, &req->claim.id, slice_text(text));
+    } else {
+        snprintf(text, sizeof(text), "%s%s%s", err_text(err), detail[0] != '\0' ? ": " : "",
+                 detail);
+        events_tell(n, EVENTS_REFUSED, NULL, slice_text(text));
+    }
+}
+
 static void on_admit(struct node *n, const struct session_action *a)
 {
     struct admit_request req;
@@ -189,6 +203,7 @@ static void on_admit(struct node *n, const struct session_action *a)
         admit_answer_put_refusal(&w, err, detail);
     }
     trace_emit(&n->config.trace, n->now_us, TRACE_NODE, "admit", &a->peer, (uint64_t)err, 0);
+    tell_admission(n, &req, err, detail);
     members_send(n, &a->peer, &a->addr, SESSION_ADMITTED, a->request_id, writer_slice(&w));
 }
 

@@ -76,6 +76,7 @@ enum flag_id {
     FLAG_RANGE,
     FLAG_ALL,
     FLAG_FOLLOW,
+    FLAG_FOLLOW_EVENTS,
     FLAG_MAN,
     FLAG_KIND,
     FLAG_SCHEMA,
@@ -114,6 +115,7 @@ enum command_id {
     COMMAND_PUBLISH,
     COMMAND_SOURCES,
     COMMAND_TAP,
+    COMMAND_EVENTS,
     COMMAND_HELP,
     COMMAND_VERSION,
     COMMAND_N

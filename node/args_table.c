@@ -76,6 +76,7 @@ const struct arg_flag args_flags[FLAG_N] = {
     /* jobs */
     [FLAG_ALL] = SWITCH("all", 'a', "finished jobs and those of others too"),
     [FLAG_FOLLOW] = SWITCH("follow", 'f', "go on until the job ends"),
+    [FLAG_FOLLOW_EVENTS] = SWITCH("follow", 'f', "go on with what happens, until Ctrl-C"),
     [FLAG_MAN] = SWITCH("man", 0, "the manual page, as roff"),
     /* sources */
     [FLAG_KIND] = VALUE("kind", 0, ARG_TEXT, "KIND", "what it is: camera, weather .."),
@@ -87,8 +88,8 @@ const struct arg_flag args_flags[FLAG_N] = {
                          "frames (lines)"),
     [FLAG_RING] = VALUE("ring", 0, ARG_TEXT, "TIME|SIZE", "how much is kept for replay (64MiB)"),
     [FLAG_FILE] = VALUE("file", 0, ARG_TEXT, "PATH", "a growing file"),
-    [FLAG_FROM] = VALUE("from", 0, ARG_TEXT, "all|last|new|seq:N|time:T|-TIME",
-                        "where to begin (new)"),
+    [FLAG_FROM] =
+        VALUE("from", 0, ARG_TEXT, "all|last|new|seq:N|time:T|-TIME", "where to begin (new)"),
     [FLAG_POLICY] = VALUE("policy", 0, ARG_TEXT, "block|drop-old|sample:N",
                           "what a slow reader "
                           "gets (drop-old; block with --from all)"),
@@ -348,6 +349,17 @@ const struct arg_command args_commands[COMMAND_N] = {
                              "several nodes publish is typed lab/name@node.",
                      .examples = "tap wx --from all\ntap wx --from time:2026-01-31T09:30\n"
                                  "tap cam0 --policy sample:10 --json\n"},
+    [COMMAND_EVENTS] = {.name = "events",
+                        .group = "OPS",
+                        .words = "",
+                        .needs_node = true,
+                        .flags = FLAGS(FLAG_FOLLOW_EVENTS, FLAG_NONE),
+                        .help = "what happened at this node last",
+                        .more = "Members that come and go, links, admissions, labels, sources and "
+                                "jobs, numbered since the node's start; about 150 are kept. With "
+                                "-f it goes on, over a restart of the node too; what was missed is "
+                                "told as a gap.",
+                        .examples = "events\nevents -f --json\n"},
     [COMMAND_HELP] = {.name = "help",
                       .group = "OTHER",
                       .words = "[COMMAND]",

@@ -97,8 +97,10 @@ static int read_answer(struct cmd *c, struct client *client, const struct cmd_re
             break;
         }
     }
-    return client->is_interrupted ? 128 + cmd_signal_taken(r->interrupt_fd)
-                                  : cmd_lost(c, OUT_FAILED);
+    if (client->is_interrupted) {
+        return 128 + cmd_signal_taken(r->interrupt_fd);
+    }
+    return r->is_endless ? CMD_LOST : cmd_lost(c, OUT_FAILED);
 }
 
 int cmd_request(struct cmd *c, const struct cmd_request *r)
@@ -120,10 +122,11 @@ int cmd_request(struct cmd *c, const struct cmd_request *r)
     struct writer w = writer_of(bytes, bytes != NULL ? cap : 0);
     control_request_encode(&request, &w);
     client.waits_for = r->waits_for != NULL ? r->waits_for : client.waits_for;
+    client.waits_for = r->is_endless ? NULL : client.waits_for;
     client.hint = r->hint;
     client.interrupt_fd = r->interrupt_fd;
     if (w.failed || !local_send(&client, CONTROL_REQUEST, writer_slice(&w))) {
-        code = cmd_lost(c, OUT_FAILED);
+        code = r->is_endless ? CMD_LOST : cmd_lost(c, OUT_FAILED);
     } else {
         code = read_answer(c, &client, r);
     }

@@ -46,6 +46,7 @@ int cmd_cancel(struct cmd *c);
 int cmd_publish(struct cmd *c);
 int cmd_sources(struct cmd *c);
 int cmd_tap(struct cmd *c);
+int cmd_events(struct cmd *c);
 int cmd_help(struct cmd *c);
 int cmd_version(struct cmd *c);
 
@@ -65,6 +66,7 @@ int cmd_signals(void);
 /* The signal that came by it, 0 if none did. */
 int cmd_signal_taken(int fd);
 
+#define CMD_LOST (-1)
 /* One request on a stream of its own: each row goes to `each` (which may be NULL). Returns the
  * exit code; errors have been told. */
 typedef void cmd_row_fn(void *user, const struct out_row *row);
@@ -74,6 +76,7 @@ struct cmd_request {
     size_t n_args;
     const char *waits_for; /* NULL: "the node" */
     const char *hint;
+    bool is_endless;  /* nothing is said of waiting, and a lost connection is CMD_LOST, not told */
     int interrupt_fd; /* of cmd_signals; 0: none. Its signal ends the request with 128 + n */
     cmd_row_fn *each;
     void *user;

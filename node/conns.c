@@ -242,12 +242,16 @@ static void on_link_up(struct node *n, struct conn *c)
     if (link_facts(c->link) == NULL) {
         return; /* a ticket holder: it may only ask for admission, in a tunnel */
     }
+    events_tell(n, EVENTS_LINK_UP, peer, slice_text(c->is_dialled ? "dialled" : "accepted"));
     dials_adopt(n, c);
     close_duplicate(n, c);
 }
 
 static void on_link_down(struct node *n, struct conn *c, const struct link_event *e)
 {
+    if (c->is_up && !c->is_local) {
+        events_tell(n, EVENTS_LINK_DOWN, &c->peer, slice_text(err_text(e->code)));
+    }
     if (c->is_up && !c->is_local && e->code != IPX_END && n->has_cores && e->code != IPX_EXISTS) {
         gossip_on_link_broken(&n->gossip, n->now_us, &c->peer);
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the command line asks of its node: dispatch, rights, and what changes something. */
+/* What the command line asks of its node: dispatch, rights, tickets, pings. */
 #include "node/control.h"
 
 #include <stdio.h>
@@ -146,97 +146,6 @@ enum ipx_err call_query(struct control_call *c, size_t i, struct query **ret)
     return err;
 }
 
-static void label_set(struct control_call *c)
-{
-    for (size_t i = 0; i < c->request->n_args; i++) {
-        struct slice text = call_arg(c, i);
-        enum ipx_err err = own_ad_set(&c->n->own_ad, text);
-        if (err != IPX_OK) {
-            char what[128];
-            snprintf(what, sizeof(what), "label not set: %.*s", (int)IPX_MIN(text.len, 64u),
-                     (const char *)text.data);
-            const char *why = err == IPX_DENIED  ? "this name is set by the node itself"
-                              : err == IPX_LIMIT ? "too many labels, or too long"
-                                                 : "a label is typed name=value";
-            call_fail(c, &(struct call_error){.exit_code = err == IPX_MALFORMED ? 2 : 1,
-                                              .err = err,
-                                              .what = what,
-                                              .why = why,
-                                              .hint = "Names are a-z 0-9 _ with dots between"});
-            return;
-        }
-    }
-    members_update_ad(c->n);
-    node_save_later(c->n, NODE_SAVE_LABELS);
-    call_end(c, 0);
-}
-
-static void label_unset(struct control_call *c)
-{
-    for (size_t i = 0; i < c->request->n_args; i++) {
-        struct slice name = call_arg(c, i);
-        enum ipx_err err = own_ad_unset(&c->n->own_ad, name);
-        if (err != IPX_OK) {
-            char what[128];
-            snprintf(what, sizeof(what), "label not removed: %.*s", (int)IPX_MIN(name.len, 64u),
-                     (const char *)name.data);
-            call_fail(c, &(struct call_error){.exit_code = err == IPX_NOT_FOUND ? 3 : 1,
-                                              .err = err,
-                                              .what = what,
-                                              .why = err == IPX_NOT_FOUND
-                                                         ? "this node has no such label"
-                                                         : "the node found it by itself",
-                                              .hint = "See the labels: ipx-node label"});
-            return;
-        }
-    }
-    members_update_ad(c->n);
-    node_save_later(c->n, NODE_SAVE_LABELS);
-    call_end(c, 0);
-}
-
-static void policy_show(struct control_call *c)
-{
-    struct writer w = call_writer(c);
-    control_row_begin(&w, 3);
-    control_row_slice(&w, "accept", query_source(c->n->accept));
-    control_row_text(&w, "lab", c->n->self.lab);
-    control_row_bool(&w, "foreign_labs", !c->n->config.has_issuer);
-    call_row(c, &w);
-    call_end(c, 0);
-}
-
-static void policy_set(struct control_call *c)
-{
-    static const char prefix[] = "accept=";
-    struct slice text = call_arg(c, 0);
-    struct query *q = NULL;
-    struct query_error error = {0, "a policy is typed accept=EXPR"};
-    enum ipx_err err = IPX_MALFORMED;
-    if (text.len > sizeof(prefix) - 1 && memcmp(text.data, prefix, sizeof(prefix) - 1) == 0) {
-        struct slice source =
-            slice_of(text.data + sizeof(prefix) - 1, text.len - sizeof(prefix) + 1);
-        err = query_compile(source, c->n->mem, &q, &error);
-    }
-    if (err != IPX_OK) {
-        char why[160];
-        snprintf(why, sizeof(why), "at character %u: %s", error.position + 1, error.message);
-        call_fail(c, &(struct call_error){.exit_code = 2,
-                                          .err = err,
-                                          .what = "the policy is not changed",
-                                          .why = why,
-                                          .hint = "Example: policy set 'accept=job.lab == lab'"});
-        return;
-    }
-    query_unref(c->n->accept);
-    c->n->accept = q;
-    if (c->n->exec != NULL) {
-        exec_set_accept(c->n->exec, q);
-    }
-    node_save_later(c->n, NODE_SAVE_POLICY);
-    policy_show(c);
-}
-
 /* Whom the ticket's holder asks first. */
 static void contacts_text(const struct ticket *t, char *out, size_t size)
 {
@@ -356,7 +265,8 @@ static bool is_allowed(struct control_call *c)
         return false;
     }
     bool is_early = c->request->command == CONTROL_STATUS || c->request->command == CONTROL_DOWN ||
-                    c->request->command == CONTROL_WAIT_JOIN;
+                    c->request->command == CONTROL_WAIT_JOIN ||
+                    c->request->command == CONTROL_EVENTS;
     if (!c->n->has_cores && !is_early) {
         call_fail(c, &(struct call_error){.exit_code = 1,
                                           .err = IPX_NOT_YET,
@@ -390,16 +300,16 @@ static void dispatch(struct control_call *c)
         control_label_show(c);
         return;
     case CONTROL_LABEL_SET:
-        label_set(c);
+        control_label_set(c);
         return;
     case CONTROL_LABEL_UNSET:
-        label_unset(c);
+        control_label_unset(c);
         return;
     case CONTROL_POLICY_SHOW:
-        policy_show(c);
+        control_policy_show(c);
         return;
     case CONTROL_POLICY_SET:
-        policy_set(c);
+        control_policy_set(c);
         return;
     case CONTROL_INVITE:
         invite(c);
@@ -409,6 +319,9 @@ static void dispatch(struct control_call *c)
         return;
     case CONTROL_DOWN:
         stop(c, false);
+        return;
+    case CONTROL_EVENTS:
+        control_events(c);
         return;
     case CONTROL_WAIT_JOIN:
         streams_wait_for(c->n, c->s, STREAM_WAITS_JOIN);
@@ -452,6 +365,9 @@ static void end_wait(struct node *n, struct stream *s)
                                            .what = "no answer in 5 s",
                                            .why = "",
                                            .hint = "See how it was seen last: ipx-node nodes"});
+    } else if (s->waits_for == STREAM_WAITS_EVENTS && events_end_wait(n, s)) {
+        streams_wait_for(n, s, STREAM_WAITS_NOTHING);
+        call_end(&c, 0);
     } else if (s->waits_for == STREAM_WAITS_JOIN && join_is_settled(n)) {
         streams_wait_for(n, s, STREAM_WAITS_NOTHING);
         if (n->join.is_failed) {

@@ -47,3 +47,14 @@ void control_nodes(struct control_call *c);
 void control_peers(struct control_call *c);
 void control_sources(struct control_call *c);
 void control_label_show(struct control_call *c);
+
+/* control_change.c */
+void control_label_set(struct control_call *c);
+void control_label_unset(struct control_call *c);
+void control_policy_show(struct control_call *c);
+void control_policy_set(struct control_call *c);
+
+/* control_events.c */
+void control_events(struct control_call *c);
+/* Sends what there is room for; true when all that was asked for is sent. */
+bool events_end_wait(struct node *n, struct stream *s);

@@ -40,8 +40,10 @@ enum control_command { /* arguments in the order of the request's texts; "" = no
                        CONTROL_LEAVE, /* no argument: answered when others have been told; the node
                                          then stops */
                        CONTROL_DOWN,  /* - : the node stops; it stays a member */
-                       CONTROL_WAIT_JOIN /* no argument: answered when the join in progress has
+                       CONTROL_WAIT_JOIN, /* no argument: answered when the join in progress has
                                             succeeded or failed */
+                       CONTROL_EVENTS /* follow ("" or 1), boot and number of the first one wanted
+                                         ("": all) */
 };
 
 #define CONTROL_ARGS_MAX 64

@@ -15,6 +15,7 @@
  *   admission.c  admitting others; our own certificate
  *   issuers.c    certificates of issuers that tickets name
  *   control.c, control_rows.c   what the command line asks
+ *   control*.c     what the command line asks
  *   fetch.c      documents over links
  *
  * Rule: inputs call into the parts and never emit; whatever is to be done waits in the part's
@@ -28,6 +29,7 @@
 #include "gossip/gossip.h"
 #include "node/chains.h"
 #include "node/control_wire.h"
+#include "node/events.h"
 #include "node/link.h"
 #include "node/node.h"
 #include "node/flows.h"
@@ -131,6 +133,8 @@ struct node {
     } stop;
     uint64_t stop_us; /* leaving: links get until then to say goodbye */
     bool is_ad_due, is_vitals_due;
+    struct events events;
+    uint64_t events_shown; /* to those who follow: all before this number */
     uint8_t scratch[NODE_SCRATCH_LEN];
     uint8_t body[SESSION_BODY_MAX];
     uint8_t write[NODE_WRITE_MAX];

@@ -31,7 +31,12 @@ enum stream_use {
     STREAM_FETCH,       /* a document */
     STREAM_TUNNEL       /* messages of the datagram plane */
 };
-enum stream_waits { STREAM_WAITS_NOTHING, STREAM_WAITS_JOIN, STREAM_WAITS_PING };
+enum stream_waits {
+    STREAM_WAITS_NOTHING,
+    STREAM_WAITS_JOIN,
+    STREAM_WAITS_PING,
+    STREAM_WAITS_EVENTS
+};
 
 struct stream {
     uint32_t handle;
@@ -52,6 +57,8 @@ struct stream {
     struct buf wait;              /* said before there was room; of OWN: what is to be heard */
     struct list list;             /* of its connection, of a dial, or of streams.own */
     uint64_t created_us;
+    uint64_t next_event, stop_event; /* of WAITS_EVENTS: shown next; the last one unless .. */
+    bool is_following;               /* .. it goes on */
 };
 
 struct streams {

@@ -62,6 +62,9 @@ static bool perform(struct node *n, const struct exec_action *a)
     case EXEC_SOURCES_CHANGED:
         n->is_ad_due = true;
         return false;
+    case EXEC_JOB_CHANGED:
+        events_tell_job(n, &a->job);
+        return false;
     case EXEC_SPAWN:
     case EXEC_KILL:
     case EXEC_STDIN:

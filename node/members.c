@@ -136,6 +136,7 @@ void members_update_ad(struct node *n)
         trace_emit(&n->config.trace, n->now_us, TRACE_NODE, "ad too large", NULL, n_sources, 0);
         return; /* the old one stays; labels were checked when they were set */
     }
+    events_tell_sources(n, &n->config.key.pk, n->ad, ad);
     ad_unref(n->ad);
     n->ad = ad;
     if (n->has_cores) {
@@ -360,6 +361,8 @@ static void need_chain(struct node *n, const struct gossip_action *a)
 
 static void on_clone(struct node *n, const struct gossip_boot *boot)
 {
+    events_tell(n, EVENTS_CLONE, &n->config.key.pk,
+                slice_text("a higher boot of our own key was heard"));
     if (n->now_us - n->started_us < CLONE_YOUNG_US && boot->generation < UINT32_MAX) {
         n->config.generation = boot->generation + 1;
         node_save_later(n, NODE_SAVE_GENERATION);
@@ -374,6 +377,14 @@ static void on_member_down(struct node *n, const struct gossip_member *m)
                         : m->reason == GOSSIP_REASON_BARRED ? DHT_GONE_REVOKED
                                                             : DHT_GONE_DEAD;
     struct conn *c = conns_of_peer(n, &m->facts.id);
+    if (m->reason == GOSSIP_REASON_LEFT) {
+        events_tell(n, EVENTS_MEMBER_LEFT, &m->facts.id, SLICE_EMPTY);
+    } else {
+        events_tell(n, EVENTS_MEMBER_DOWN, &m->facts.id,
+                    slice_text(m->reason == GOSSIP_REASON_BARRED    ? "shut out"
+                               : m->reason == GOSSIP_REASON_EXPIRED ? "its certificate has ended"
+                                                                    : "no answer"));
+    }
     dht_on_peer_gone(&n->dht, n->now_us, &m->facts.id, why);
     exec_on_peer_gone(n->exec, n->now_us, &m->facts.id);
     if (c != NULL) {
@@ -394,14 +405,20 @@ static void on_gossip(struct node *n, const struct gossip_action *a)
         break;
     case GOSSIP_ACTION_MEMBER_UP:
         admission_on_member(n, &a->u.member->facts);
+        events_tell(n, EVENTS_MEMBER_UP, &a->u.member->facts.id, SLICE_EMPTY);
         tunnels_on_member(n, &a->u.member->facts.id);
         members_tell_exec(n, a->u.member);
         break;
     case GOSSIP_ACTION_AD_CHANGED:
+        events_tell_sources(n, &a->u.member->facts.id, exec_ad_of(n->exec, &a->u.member->facts.id),
+                            a->u.member->ad);
+        members_tell_exec(n, a->u.member);
+        break;
     case GOSSIP_ACTION_VITALS_CHANGED:
         members_tell_exec(n, a->u.member);
         break;
     case GOSSIP_ACTION_MEMBER_SUSPECT:
+        events_tell(n, EVENTS_MEMBER_SUSPECT, &a->u.member->facts.id, SLICE_EMPTY);
         tunnels_doubt(n, &a->u.member->facts.id); /* its tasks go on: it is no verdict */
         break;
     case GOSSIP_ACTION_MEMBER_DOWN:

@@ -103,6 +103,9 @@ static enum ipx_err make_parts(struct node *n)
         err = tunnels_init(n);
     }
     if (err == IPX_OK) {
+        err = events_init(&n->events, n->mem);
+    }
+    if (err == IPX_OK) {
         err = admission_init(n);
     }
     return err;
@@ -157,6 +160,7 @@ void node_free(struct node *n)
     if (n->own_ad.mem != NULL) {
         own_ad_done(&n->own_ad);
     }
+    events_done(&n->events);
     ad_unref(n->ad);
     query_unref(n->accept);
     if (n->link_clocks.mem != NULL) {
@@ -200,6 +204,7 @@ void node_start(struct node *n, uint64_t now_us, int64_t wall_ms)
             err = members_start(n);
         }
     }
+    events_tell(n, EVENTS_START, NULL, slice_text(n->config.version));
     admission_start(n);
     if (err != IPX_OK) {
         char text[128];
@@ -422,9 +427,12 @@ bool node_poll(struct node *n, struct node_action *ret)
     if (members_drain(n, ret) || jobs_drain(n, ret) || drain_saves(n, ret)) {
         return true;
     }
-    if (conns_drain(n, ret)) {
-        return true;
-    }
+    do { /* followers hear of what links tell, too */
+        events_show(n);
+        if (conns_drain(n, ret)) {
+            return true;
+        }
+    } while (n->events.next != n->events_shown);
     if (n->stop.is_due) {
         n->stop.is_due = false;
         n->state = NODE_STATE_STOPPED;
@@ -444,6 +452,7 @@ void node_check(const struct node *n)
         session_check(n->sessions);
     }
     chains_check(&n->chains);
+    events_check(&n->events);
     admit_book_check(&n->book);
     if (n->has_cores) {
         dht_check(&n->dht);

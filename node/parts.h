@@ -167,6 +167,16 @@ void control_tick(struct node *n); /* answers those that wait: for the join, for
 uint64_t control_deadline(const struct node *n);
 void control_on_pong(struct node *n, const struct node_id *peer, uint64_t rtt_us);
 
+/* control_events.c: what people may want to know; `who` may be NULL */
+void events_tell(struct node *n, enum events_kind kind, const struct node_id *who,
+                 struct slice text);
+/* Sources of a member that are new or gone; either ad may be NULL. */
+void events_tell_sources(struct node *n, const struct node_id *who, const struct ad *before,
+                         const struct ad *now);
+/* Gives what is new to those who follow. */
+void events_show(struct node *n);
+void events_tell_job(struct node *n, const struct exec_action_job *j);
+
 /* fetch.c */
 void fetch_ad(struct node *n, const struct gossip_action *a);
 void fetch_message(struct node *n, struct stream *s, uint8_t type, struct slice body);

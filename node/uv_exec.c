@@ -357,6 +357,7 @@ void shell_exec_act(struct shell_exec *x, const struct exec_action *action)
     case EXEC_STREAM_SEND:
     case EXEC_STREAM_CLOSE:
     case EXEC_SOURCES_CHANGED:
+    case EXEC_JOB_CHANGED:
         assert(false); /* the node keeps these to itself */
         break;
     }

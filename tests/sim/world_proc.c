@@ -307,6 +307,7 @@ void world_exec(struct world *w, struct world_node *n, const struct exec_action 
     case EXEC_STREAM_SEND:
     case EXEC_STREAM_CLOSE:
     case EXEC_SOURCES_CHANGED:
+    case EXEC_JOB_CHANGED:
         assert(false); /* the node keeps these to itself */
         break;
     }

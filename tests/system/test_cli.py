@@ -4,7 +4,10 @@
 what needs a node and has none is exit 4, --json is JSON. usage: test_cli.py BUILD_DIR"""
 import json
 import os
+import queue
+import signal
 import subprocess
+import threading
 
 from cases import case, check, check_equal, check_in, main
 from mesh import wait_until
@@ -231,6 +234,84 @@ def nodes_sorted_and_how_peers_are_reached(mesh):
         row = [r for r in nodes[0].rows("peers") if r["name"] == "bio/na"]
         return not row or row[0]["loss"] > 0
     wait_until("what is not answered is lost", lossy)
+
+
+@case
+def events_are_told_and_followed(mesh):
+    node, other = mesh.node("n0", "astro"), mesh.node("b0", "bio")
+    node.new()
+    process = node.start("events", "-f", "--json")
+    lines = queue.Queue()
+    threading.Thread(target=lambda: [lines.put(json.loads(x)) for x in process.stdout],
+                     daemon=True).start()
+    rows = []
+
+    def next_until(kind, **wanted):
+        while True:
+            row = lines.get(timeout=30)
+            rows.append(row)
+            if row["event"] == kind and all(wanted[k] in row[k] for k in wanted):
+                return row
+    check_equal(next_until("start")["seq"], 1, "the first one")
+    other.join(node.invite("bio"), listen="127.0.0.2")
+    next_until("admitted", text="bio/b0")
+    next_until("member-up", node="bio/b0")
+    node.do("label", "set", "battery=0.5")
+    next_until("label", text="set battery=0.5")
+    node.do("policy", "set", "accept=true")
+    next_until("policy")
+    other.do("policy", "set", "accept=true")
+    publisher = other.start("publish", "wx", stdin=subprocess.PIPE)
+    next_until("source-up", node="bio/b0", text="wx")
+    publisher.terminate()
+    publisher.wait(timeout=30)
+    next_until("source-down", text="wx")
+    node.do("map", "-q", "--", "true", ":::", "1", "2")
+    next_until("job-begin", text="2 tasks")
+    next_until("job-end", text="done")
+    node.try_("join", "-", "--name", "x", stdin="ipxt1")  # a home with a node: nothing happens
+    other.do("leave")
+    next_until("member-left", node="bio/b0")
+    check_equal([r["seq"] for r in rows], list(range(1, len(rows) + 1)), "numbers without a gap")
+    check(all(r["v"] == 1 and r["time"] for r in rows), "each has a time")
+    shown = node.rows("events")
+    check_equal(shown[:len(rows)], rows, "events without -f prints the same")
+    check_in("member-left\tbio/b0", node.do("events"), "for programs")
+    node.down()
+    check_equal(node.try_("events").returncode, 4, "no node")
+    node.up()
+    again = next_until("start")
+    check_equal(again["seq"], 1, "the numbers begin anew")
+    check(again["boot"] > rows[0]["boot"], "with another boot")
+    process.send_signal(signal.SIGINT)
+    check_equal(process.wait(timeout=30), 130, "Ctrl-C")
+
+
+@case
+def a_slow_follower_is_told_of_a_gap(mesh):
+    node = mesh.node("n0", "astro")
+    node.new()
+    process = node.start("events", "-f", "--json", bufsize=0)
+    check_in(b'"start"', process.stdout.readline(), "it follows")
+    process.send_signal(signal.SIGSTOP)
+    n_rounds = 400
+    for i in range(n_rounds):  # far more than the ring and all buffers on the way hold
+        node.do("label", "set", *(f"a{k}={i}{'x' * 140}" for k in range(20)))
+    process.send_signal(signal.SIGCONT)
+    due, lost = 2, 0
+    while due <= n_rounds * 20:
+        row = json.loads(process.stdout.readline())
+        if row["event"] == "gap":
+            check_equal(row["gap"]["first"], due, "begin of the gap")
+            lost += row["gap"]["last"] + 1 - due
+            due = row["gap"]["last"] + 1
+        else:
+            check_equal(row["seq"], due, "the number")
+            due += 1
+    check(lost > 0, "some were no longer kept")
+    check_equal(node.rows("events")[0]["event"], "label", "the oldest are gone")
+    process.terminate()
+    check_equal(process.wait(timeout=30), 143, "TERM")
 
 
 @case
