@@ -8,26 +8,33 @@ static bool is_far(const struct dht *d, const struct dht_pos *key)
     return dht_table_n_nearer(&d->table, key, &d->self) >= 2 * DHT_K;
 }
 
-static enum dht_status store(struct dht *d, const struct dht_msg *msg, struct slice record,
+static enum dht_status store(struct dht *d, const struct dht_msg *msg, const struct dht_wire_msg *m,
                              uint64_t *ret_seq)
 {
+    struct dht_item item;
     if ((msg->facts->caps & CERT_CAP_JOIN) == 0) {
-        return DHT_STATUS_BAD;
+        return DHT_STATUS_DENIED;
     }
-    if (is_far(d, &msg->facts->pos)) {
-        return DHT_STATUS_FAR;
+    if (m->kind == DHT_KIND_NODE
+            ? is_far(d, &msg->facts->pos)
+            : dht_item_key(m->kind, m->record, &item) && is_far(d, &item.key)) {
+        return DHT_STATUS_FAR; /* before the work of a signature */
     }
     struct dht_put put = {.now_us = d->now_us,
                           .wall_ms = (int64_t)(d->now_us / US_PER_MS) + d->wall_offset_ms,
                           .facts = msg->facts,
-                          .bytes = record};
+                          .from = msg->addr,
+                          .kind = m->kind,
+                          .has_cas = m->has_cas,
+                          .cas = m->seq,
+                          .bytes = m->record};
     return dht_store_put(&d->store, &put, ret_seq);
 }
 
 static void take_store(struct dht *d, const struct dht_msg *msg, const struct dht_wire_msg *m,
                        struct dht_answer *a)
 {
-    enum dht_status status = store(d, msg, m->record, &a->seq);
+    enum dht_status status = store(d, msg, m, &a->seq);
     a->status = (uint8_t)status;
     if (status == DHT_STATUS_OK) {
         d->stats.n_stored++;
@@ -83,18 +90,44 @@ static void put_nearest(const struct dht *d, const struct dht_answer *a, struct 
     }
 }
 
-/* What we hold under the key, or our own record under our own position. */
-static struct slice find_record(const struct dht *d, const struct dht_answer *a)
+/* Providers of one content: some at random, as many as one answer carries. */
+static void put_providers(struct dht *d, const struct dht_answer *a, struct dht_wire_msg *m)
+{
+    const struct dht_held *held[DHT_PROVIDERS_TOLD];
+    size_t n = dht_store_get_all(&d->store, d->now_us, DHT_KIND_PROVIDER, &a->target, held,
+                                 DHT_PROVIDERS_TOLD);
+    rng_shuffle(&d->rng, held, n, sizeof(held[0]));
+    for (size_t i = 0; i < IPX_MIN(n, DHT_RECORDS_MAX); i++) {
+        struct slice bytes = slice_of(held[i]->bytes, held[i]->len);
+        if (i == 0) {
+            m->record = bytes;
+        } else if ((i + 1) * (DHT_PROVIDER_MAX + 3) + 64 <= a->len_max) {
+            m->more[m->n_more++] = bytes;
+        }
+    }
+}
+
+/* What we hold under the key, or our own record under our own position. What we are too far from
+ * we do not serve: others keep it up to date. */
+static void put_records(struct dht *d, const struct dht_answer *a, struct dht_wire_msg *m)
 {
     const struct dht_publish *p = &d->publish;
-    if (a->kind != DHT_KIND_NODE) {
-        return SLICE_EMPTY;
+    bool is_self = memcmp(a->target.bytes, d->self.bytes, sizeof(d->self.bytes)) == 0;
+    if (a->kind == DHT_KIND_NODE && is_self) {
+        m->record = slice_of(p->record, p->record_seq > a->seq ? p->record_len : 0);
+        return;
     }
-    if (memcmp(a->target.bytes, d->self.bytes, sizeof(d->self.bytes)) == 0) {
-        return slice_of(p->record, p->record_seq > a->seq ? p->record_len : 0);
+    if (is_far(d, &a->target)) {
+        return;
     }
-    const struct dht_held *h = dht_store_get(&d->store, d->now_us, &a->target);
-    return h != NULL && h->seq > a->seq ? slice_of(h->bytes, h->len) : SLICE_EMPTY;
+    if (a->kind == DHT_KIND_PROVIDER) {
+        put_providers(d, a, m);
+        return;
+    }
+    const struct dht_held *h = dht_store_get(&d->store, d->now_us, a->kind, &a->target);
+    if (h != NULL && (h->seq > a->seq || h->kind == DHT_KIND_IMMUTABLE)) {
+        m->record = slice_of(h->bytes, h->len);
+    }
 }
 
 /* Writes the oldest answer. False: it does not fit, which happens beside a chain in a RESP. */
@@ -106,7 +139,7 @@ static bool write_answer(struct dht *d, const struct dht_answer *a, struct dht_a
         m.seq = d->publish.record_seq;
     }
     if (a->type == DHT_VALUE) {
-        m.record = find_record(d, a);
+        put_records(d, a, &m);
     }
     if (a->type == DHT_NODES || a->type == DHT_VALUE) {
         put_nearest(d, a, &m);

@@ -6,6 +6,8 @@
  */
 #include "dht/dht.h"
 
+/* Every call begins with this: what the last action lent is over. */
+void dht_enter(struct dht *d, uint64_t now_us);
 /* Registers a request and fills the SEND action with `m`. There must be room in rpc. */
 void dht_send_request(struct dht *d, const struct dht_wire_msg *m, const struct dht_call *call,
                       const struct addr *addr, struct dht_action *ret);

@@ -19,7 +19,9 @@
 #include "dht/guard.h"
 #include "dht/join.h"
 #include "dht/publish.h"
+#include "dht/put.h"
 #include "dht/store.h"
+#include "dht/values.h"
 
 #define DHT_ANSWERS_MAX 8               /* inputs without a poll between them; then dropped */
 #define DHT_SAVE_US (5 * 60 * US_PER_S) /* contacts go to disk that often, if they changed */
@@ -34,6 +36,7 @@ struct dht_config {
     uint64_t record_seq;        /* last one on disk (dht_save_decode), 0 if none */
     uint16_t table_capacity;    /* 0: DHT_TABLE_CAPACITY */
     uint32_t store_records_max; /* 0: DHT_STORE_RECORDS_MAX */
+    char lab[CERT_LAB_MAX + 1]; /* ours; "": every lab counts as ours */
     uint8_t want;               /* families that we can reach, DHT_WANT_*; 0: both */
     bool is_client;             /* asks, but wants to be in nobody's table */
 };
@@ -41,7 +44,7 @@ struct dht_config {
 struct dht_stats {
     uint64_t n_sent, n_received, n_malformed, n_unasked, n_dropped;
     uint64_t n_position_lies, n_muted, n_bad_records, n_early_refused, n_removed;
-    uint64_t n_searches, n_stored, n_store_refused;
+    uint64_t n_searches, n_stored, n_store_refused, n_escalated;
     uint64_t n_contacts_refused[DHT_VERDICT_N];
 };
 
@@ -67,6 +70,7 @@ struct dht {
     struct dht_store store;
     struct dht_join join;
     struct dht_publish publish;
+    struct dht_puts puts;
     struct dht_search *searches[DHT_SEARCHES_MAX];
     struct dht_search *told; /* drained: freed at the next call */
     uint32_t n_handles;
@@ -127,7 +131,8 @@ uint64_t dht_deadline(const struct dht *d); /* NEVER_US: only an input can wake 
 
 enum dht_action_kind {
     DHT_ACTION_SEND,       /* open a session if there is none; else dht_on_unreachable */
-    DHT_ACTION_FOUND,      /* a search of dht_find is over */
+    DHT_ACTION_FOUND,      /* a search of dht_find or dht_get is over */
+    DHT_ACTION_STORED,     /* a put is done as far as its caller is concerned */
     DHT_ACTION_LEARNED,    /* a member, verified for the first time */
     DHT_ACTION_JOINED,     /* members answered; `n_members` of them known now */
     DHT_ACTION_SAVE,       /* put dht_contacts_encode on disk */
@@ -150,7 +155,17 @@ struct dht_action {
             const struct dht_found *nodes; /* nearest first; never ourselves */
             size_t n_nodes;
             struct slice record; /* VALUE: best one, signature and key checked; may be empty */
+            const struct dht_provider *providers;
+            size_t n_providers;
         } found;
+        struct {
+            uint32_t handle;
+            enum ipx_err status; /* IPX_OK (somebody has it), IPX_REFUSED (`why`), IPX_TIMEOUT,
+                                    IPX_UNREACHABLE (no holder found) */
+            uint8_t why;         /* enum dht_status of the last that refused; 0: none did */
+            uint8_t n_acks;      /* holders that have it by now */
+            uint64_t seq;        /* highest that a holder named */
+        } stored;
         struct dht_contact learned;
         size_t n_members;
         uint64_t seq;

@@ -298,6 +298,14 @@ void lookup_cancel(struct lookup *l)
     }
 }
 
+void lookup_finish(struct lookup *l)
+{
+    if (!l->is_over) {
+        l->is_over = true;
+        l->status = IPX_OK;
+    }
+}
+
 /* Silent so far, so near that a record may lie there, and asked only once. `n_nearer`: those of its
  * path that are nearer and not silent. */
 static bool is_to_ask_again(const struct lookup *l, const struct lookup_candidate *c,

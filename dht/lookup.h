@@ -113,6 +113,7 @@ bool lookup_on_value(struct lookup *l, uint64_t now_us, uint16_t tx, uint64_t se
 void lookup_on_fail(struct lookup *l, uint64_t now_us, uint16_t tx);
 void lookup_tick(struct lookup *l, uint64_t now_us);
 void lookup_cancel(struct lookup *l);
+void lookup_finish(struct lookup *l); /* what was searched is found: ends with IPX_OK */
 
 /* `may_send` false: only STRIKE and DONE (the caller has no room for another request now). */
 bool lookup_poll(struct lookup *l, bool may_send, struct lookup_action *ret);

@@ -63,14 +63,16 @@ bool dht_poll(struct dht *d, struct dht_action *ret)
 {
     dht_search_free(d, d->told);
     d->told = NULL;
-    return dht_answer_poll(d, ret) || dht_publish_poll(d, ret) || poll_ping(d, ret) ||
-           dht_search_poll(d, ret) || poll_learned(d, ret) || poll_news(d, ret);
+    return dht_answer_poll(d, ret) || dht_publish_poll(d, ret) || dht_puts_poll(d, ret) ||
+           poll_ping(d, ret) || dht_search_poll(d, ret) || poll_learned(d, ret) ||
+           poll_news(d, ret);
 }
 
 uint64_t dht_deadline(const struct dht *d)
 {
     uint64_t due = IPX_MIN(dht_rpc_deadline(&d->rpc), dht_search_deadline(d));
     due = IPX_MIN(due, IPX_MIN(dht_join_deadline(d), dht_publish_deadline(d)));
+    due = IPX_MIN(due, dht_puts_deadline(d));
     return IPX_MIN(due, save_due(d));
 }
 
@@ -147,6 +149,7 @@ void dht_check(const struct dht *d)
     dht_table_check(&d->table);
     dht_rpc_check(&d->rpc);
     dht_store_check(&d->store);
+    dht_puts_check(d);
     check_searches(d);
     const struct dht_publish *p = &d->publish;
     assert(p->record_seq <= p->content.seq);

@@ -203,7 +203,8 @@ bool dht_publish_poll(struct dht *d, struct dht_action *ret)
         return false;
     }
     const struct dht_contact *to = &p->holders->found[p->next_target].contact;
-    struct dht_wire_msg m = {.type = DHT_STORE, .record = slice_of(p->record, p->record_len)};
+    struct dht_wire_msg m = {
+        .type = DHT_STORE, .kind = DHT_KIND_NODE, .record = slice_of(p->record, p->record_len)};
     struct dht_call call = {.to = to->id, .type = DHT_STORE};
     p->next_target++;
     p->n_waiting++;

@@ -88,6 +88,15 @@ bool dht_rpc_drop_peer(struct dht_rpc *r, const struct node_id *to, struct dht_c
     return false;
 }
 
+void dht_rpc_forget(struct dht_rpc *r, uint32_t handle)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        if (r->calls[i].handle == handle && r->calls[i].type != DHT_STORE) {
+            r->calls[i].handle = 0;
+        }
+    }
+}
+
 uint64_t dht_rpc_deadline(const struct dht_rpc *r)
 {
     return r->n == 0 ? NEVER_US : r->calls[0].sent_us + DHT_CALL_HARD_US;

@@ -21,7 +21,7 @@ struct dht_call {
     struct node_id to;
     uint64_t sent_us;
     uint32_t req_id;
-    uint32_t handle;    /* of the lookup it belongs to; 0: none */
+    uint32_t handle;    /* of the search or the put it belongs to; 0: none */
     uint16_t candidate; /* which candidate of that lookup */
     uint8_t type;       /* enum dht_type of the request; 0: free */
 };
@@ -47,6 +47,8 @@ IPX_MUST_USE enum ipx_err dht_rpc_take(struct dht_rpc *r, const struct node_id *
 bool dht_rpc_expire(struct dht_rpc *r, uint64_t now_us, struct dht_call *ret);
 /* The next request put to `to`, which cannot be reached: over. */
 bool dht_rpc_drop_peer(struct dht_rpc *r, const struct node_id *to, struct dht_call *ret);
+/* The lookup has begun anew: what it asked before is not to be taken for its own. */
+void dht_rpc_forget(struct dht_rpc *r, uint32_t handle);
 uint64_t dht_rpc_deadline(const struct dht_rpc *r);
 /* How long an answer took, whoever gave it: what to expect of a peer that we do not know. */
 void dht_rpc_on_rtt(struct dht_rpc *r, uint64_t rtt_us);

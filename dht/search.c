@@ -60,6 +60,22 @@ uint8_t dht_search_alpha(const struct dht_rpc *r, enum lookup_mode mode, uint8_t
     return paths > 1 ? DHT_ALPHA_DISJOINT : dht_rpc_is_lossy(r) ? lossy : DHT_ALPHA;
 }
 
+static void start_lookup(struct dht *d, struct dht_search *s, const struct dht_search_spec *spec)
+{
+    uint8_t paths = spec->paths > 0 ? spec->paths : 1;
+    uint8_t alpha = dht_search_alpha(&d->rpc, spec->mode, paths);
+    struct lookup_config config = {.mesh = d->config.mesh,
+                                   .self = d->config.key->pk,
+                                   .target = spec->target,
+                                   .mode = spec->mode,
+                                   .k = DHT_K,
+                                   .r = DHT_LOCATE_R,
+                                   .alpha = spec->alpha > 0 ? spec->alpha : alpha,
+                                   .paths = paths};
+    lookup_init(&s->lookup, d->now_us, &config);
+    seed_from_table(d, &s->lookup);
+}
+
 enum ipx_err dht_search_start(struct dht *d, const struct dht_search_spec *spec,
                               struct dht_search **ret)
 {
@@ -75,18 +91,10 @@ enum ipx_err dht_search_start(struct dht *d, const struct dht_search_spec *spec,
     s->handle = (d->n_handles + 1) * DHT_SEARCHES_MAX + (uint32_t)slot;
     s->state = DHT_SEARCH_RUNNING;
     s->use = (uint8_t)spec->use;
-    uint8_t paths = spec->paths > 0 ? spec->paths : 1;
-    uint8_t alpha = dht_search_alpha(&d->rpc, spec->mode, paths);
-    struct lookup_config config = {.mesh = d->config.mesh,
-                                   .self = d->config.key->pk,
-                                   .target = spec->target,
-                                   .mode = spec->mode,
-                                   .k = DHT_K,
-                                   .r = DHT_LOCATE_R,
-                                   .alpha = spec->alpha > 0 ? spec->alpha : alpha,
-                                   .paths = paths};
-    lookup_init(&s->lookup, d->now_us, &config);
-    seed_from_table(d, &s->lookup);
+    s->kind = spec->kind;
+    s->put = spec->put;
+    s->n_wanted = spec->n_wanted;
+    start_lookup(d, s, spec);
     d->searches[slot] = s;
     d->stats.n_searches++;
     *ret = s;
@@ -123,22 +131,51 @@ static size_t judge_contacts(struct dht *d, const struct node_id *from, const st
     return n;
 }
 
+/* Of each provider what it said last. */
+static void take_provider(struct dht_search *s, const struct dht_item *item)
+{
+    struct dht_provider p = {item->publisher, item->seq, item->size, item->flags};
+    uint8_t i = 0;
+    while (i < s->n_providers && !node_id_equal(&s->providers[i].id, &p.id)) {
+        i++;
+    }
+    if (i == DHT_PROVIDERS_MAX || (i < s->n_providers && s->providers[i].seq >= p.seq)) {
+        return;
+    }
+    s->providers[i] = p;
+    s->n_providers = (uint8_t)IPX_MAX(s->n_providers, i + 1);
+    if (s->n_providers >= s->n_wanted) {
+        lookup_finish(&s->lookup);
+    }
+}
+
 /* A record that came with the answer: kept if it is valid and the newest. */
 static void take_value(struct dht *d, struct dht_search *s, uint16_t tx,
                        const struct cert_facts *facts, struct slice bytes)
 {
-    struct dht_record r;
-    if (bytes.len == 0 || s->lookup.config.mode != LOOKUP_VALUE) {
+    struct dht_item item;
+    if (bytes.len == 0 || s->kind == 0) {
         return;
     }
-    if (dht_store_verify(bytes, &d->config.mesh, &s->lookup.config.target, &r) != IPX_OK) {
+    enum ipx_err err =
+        dht_store_verify(s->kind, bytes, &d->config.mesh, &s->lookup.config.target, &item);
+    if (err != IPX_OK) {
         d->stats.n_bad_records++;
         dht_strike(d, &facts->id);
         return;
     }
-    if (lookup_on_value(&s->lookup, d->now_us, tx, r.seq)) {
+    if (s->kind == DHT_KIND_PROVIDER) {
+        take_provider(s, &item);
+        return;
+    }
+    s->is_disputed = s->is_disputed || (s->record_len > 0 && s->lookup.value_seq == item.seq &&
+                                        !slice_equal(slice_of(s->record, s->record_len), bytes));
+    if (lookup_on_value(&s->lookup, d->now_us, tx, item.seq)) {
         memcpy(s->record, bytes.data, bytes.len);
         s->record_len = (uint16_t)bytes.len;
+        if (s->kind == DHT_KIND_IMMUTABLE) { /* it proves itself: the first will do */
+            lookup_finish(&s->lookup);
+        }
     }
 }
 
@@ -161,6 +198,12 @@ void dht_search_on_reply(struct dht *d, const struct dht_call *call, const struc
         dht_emit(d, "position lie", &facts->id, 0, 0);
     } else if (err == IPX_OK) {
         take_value(d, s, call->candidate, facts, m->record);
+        for (size_t i = 0; i < m->n_more; i++) {
+            take_value(d, s, call->candidate, facts, m->more[i]);
+        }
+        if (s->use == DHT_USE_PUT) {
+            dht_put_on_candidate(d, s, call->candidate);
+        }
     }
 }
 
@@ -198,6 +241,41 @@ static void note_found(struct dht_search *s)
     s->n_found = (uint8_t)(n + n_claims);
 }
 
+/* Was something hidden from us? A value that is missing or disputed, or a nearest set that is
+ * thinner than so large a mesh can have it, is searched once more by disjoint paths (2.5). */
+static bool should_escalate(const struct dht *d, const struct dht_search *s, enum ipx_err status)
+{
+    const struct lookup *l = &s->lookup;
+    uint64_t n = dht_size_estimate(d);
+    uint16_t at[DHT_K];
+    bool is_asked_value = l->config.mode == LOOKUP_VALUE || s->kind == DHT_KIND_PROVIDER;
+    if (s->use != DHT_USE_CALLER || s->is_escalated || n <= 2 * DHT_K || status == IPX_CLOSED) {
+        return false;
+    }
+    if (is_asked_value) {
+        return s->is_disputed || (s->record_len == 0 && s->n_providers == 0);
+    }
+    if (l->config.mode != LOOKUP_CLOSEST || lookup_closest(l, at, DHT_K) < DHT_K) {
+        return l->config.mode == LOOKUP_CLOSEST;
+    }
+    uint64_t far =
+        load_be64(l->candidates[at[DHT_K - 1]].pos.bytes) ^ load_be64(l->config.target.bytes);
+    return far / DHT_ESCALATE_FACTOR / DHT_K > UINT64_MAX / n;
+}
+
+static void escalate(struct dht *d, struct dht_search *s)
+{
+    struct dht_search_spec spec = {.mode = s->lookup.config.mode,
+                                   .target = s->lookup.config.target,
+                                   .paths = DHT_PATHS_DISJOINT};
+    dht_emit(d, "search escalated", NULL, s->lookup.n_sent, 0);
+    s->is_escalated = true;
+    s->is_disputed = false;
+    d->stats.n_escalated++;
+    dht_rpc_forget(&d->rpc, s->handle);
+    start_lookup(d, s, &spec);
+}
+
 /* True: the caller is to be told. */
 static bool finish(struct dht *d, struct dht_search *s, enum ipx_err status, struct dht_action *ret)
 {
@@ -214,6 +292,10 @@ static bool finish(struct dht *d, struct dht_search *s, enum ipx_err status, str
     case DHT_USE_PUBLISH:
         dht_publish_on_search(d, s); /* keeps it or frees it */
         return false;
+    case DHT_USE_PUT:
+        dht_put_on_search(d, s);
+        dht_search_free(d, s);
+        return false;
     case DHT_USE_CALLER:
         break;
     }
@@ -223,7 +305,9 @@ static bool finish(struct dht *d, struct dht_search *s, enum ipx_err status, str
                                          .status = s->status,
                                          .nodes = s->found,
                                          .n_nodes = s->n_found,
-                                         .record = slice_of(s->record, s->record_len)}};
+                                         .record = slice_of(s->record, s->record_len),
+                                         .providers = s->providers,
+                                         .n_providers = s->n_providers}};
     d->told = s;
     return true;
 }
@@ -249,10 +333,9 @@ static bool ask(struct dht *d, struct dht_search *s, const struct lookup_action 
         return false;
     }
     lookup_set_soft(&s->lookup, la->tx, soft_timeout(d, known));
-    bool is_get = s->lookup.config.mode == LOOKUP_VALUE;
-    struct dht_wire_msg m = {.type = is_get ? DHT_GET : DHT_FIND_NODE,
+    struct dht_wire_msg m = {.type = s->kind != 0 ? DHT_GET : DHT_FIND_NODE,
                              .target = s->lookup.config.target,
-                             .kind = DHT_KIND_NODE,
+                             .kind = s->kind,
                              .flags = d->config.is_client ? DHT_FLAG_CLIENT : 0,
                              .want = d->config.want};
     struct dht_call call = {.to = *to, .handle = s->handle, .candidate = la->tx, .type = m.type};
@@ -274,7 +357,11 @@ static bool poll_one(struct dht *d, struct dht_search *s, struct dht_action *ret
             dht_strike(d, &la.contact->id);
             break;
         case LOOKUP_DONE:
-            return finish(d, s, la.status, ret);
+            if (!should_escalate(d, s, la.status)) {
+                return finish(d, s, la.status, ret);
+            }
+            escalate(d, s);
+            break;
         }
     }
     return false;

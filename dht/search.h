@@ -18,12 +18,24 @@
 #define DHT_ALPHA_LOSSY 8
 #define DHT_ALPHA_LOCATE 6   /* lossy: three answers are enough, so more find it no sooner */
 #define DHT_ALPHA_DISJOINT 2 /* a path, where there are several */
+#define DHT_PATHS_DISJOINT 4 /* overlay 2.5: eight find no more */
+#define DHT_ESCALATE_FACTOR                                                                        \
+    8 /* the k-th is that much farther than expected: somebody hides some                          \
+       */
 #define DHT_LOCATE_R 3
 
 struct dht;
 struct dht_action;
 
-enum dht_use { DHT_USE_CALLER, DHT_USE_SELF, DHT_USE_BUCKET, DHT_USE_PUBLISH };
+enum dht_use { DHT_USE_CALLER, DHT_USE_SELF, DHT_USE_BUCKET, DHT_USE_PUBLISH, DHT_USE_PUT };
+
+/* One who says that it holds a content. */
+struct dht_provider {
+    struct node_id id;
+    uint64_t seq, size;
+    uint8_t flags;
+};
+#define DHT_PROVIDERS_MAX 32 /* collected by one search */
 
 /* A node that a search found, nearest first. */
 struct dht_found {
@@ -43,8 +55,14 @@ struct dht_search {
     enum ipx_err status;
     uint8_t n_found;
     struct dht_found found[DHT_K];
+    uint8_t kind;        /* of the records asked for; 0: only nodes are */
+    bool is_escalated;   /* runs again, by disjoint paths */
+    bool is_disputed;    /* holders gave different values */
+    uint32_t put;        /* PUT: of which one */
     uint16_t record_len; /* 0: none */
-    uint8_t record[DHT_RECORD_MAX];
+    uint8_t record[DHT_VALUE_MAX];
+    uint8_t n_providers, n_wanted;
+    struct dht_provider providers[DHT_PROVIDERS_MAX];
     struct lookup lookup;
 };
 
@@ -52,8 +70,11 @@ struct dht_search_spec {
     enum dht_use use;
     enum lookup_mode mode;
     struct dht_pos target;
-    uint8_t alpha; /* 0: by the loss seen lately */
-    uint8_t paths; /* 0: one */
+    uint8_t alpha;    /* 0: by the loss seen lately */
+    uint8_t paths;    /* 0: one */
+    uint8_t kind;     /* of the records asked for; 0: none */
+    uint8_t n_wanted; /* PROVIDER: enough */
+    uint32_t put;     /* PUT: of which one */
 };
 
 /* Slots a path: more where much was lost lately, fewer where paths share the work. */

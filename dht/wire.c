@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dht/wire.h"
 
-#include "base/signed.h"
-
-#define SIGN_TYPE "node" /* domain of the signature of a NODE record */
-
 static_assert(32 + 16 + 1 + ADDR_WIRE_MAX == DHT_CONTACT_WIRE_MAX, "contact layout");
 /* 16 contacts with v4 must fit one message beside map and array heads. */
 static_assert(DHT_CONTACTS_MAX * (55 + 2) + 4 <= DHT_BODY_MAX, "a full answer fits one packet");
@@ -64,7 +60,7 @@ static size_t get_contacts(struct cbor_reader *r, struct dht_contact *ret, size_
     return r->failed ? 0 : (size_t)n;
 }
 
-static struct addr get_addr(struct cbor_reader *r)
+struct addr dht_addr_get(struct cbor_reader *r)
 {
     struct addr a = {.family = ADDR_NONE};
     struct slice s = cbor_bytes(r, ADDR_WIRE_MAX);
@@ -74,7 +70,7 @@ static struct addr get_addr(struct cbor_reader *r)
     return a;
 }
 
-static void put_addr(struct writer *w, const struct addr *a)
+void dht_addr_put(struct writer *w, const struct addr *a)
 {
     uint8_t bytes[ADDR_WIRE_MAX];
     cbor_put_bytes(w, slice_of(bytes, addr_encode(a, bytes)));
@@ -110,7 +106,7 @@ static void encode_pong(const struct dht_wire_msg *m, struct writer *w)
 {
     cbor_put_map(w, 2);
     cbor_put_u64(w, 1);
-    put_addr(w, &m->observed);
+    dht_addr_put(w, &m->observed);
     cbor_put_u64(w, 3);
     cbor_put_u64(w, m->seq);
 }
@@ -119,7 +115,7 @@ static void decode_pong(struct cbor_reader *r, uint64_t key, struct dht_wire_msg
 {
     switch (key) {
     case 1:
-        m->observed = get_addr(r);
+        m->observed = dht_addr_get(r);
         break;
     case 3:
         m->seq = cbor_u64(r);
@@ -208,41 +204,82 @@ static void decode_get(struct cbor_reader *r, uint64_t key, struct dht_wire_msg 
     }
 }
 
-/* 21 VALUE: {1 record (absent: none), 2 [contact..]} */
+/* 21 VALUE: {1 record (absent: none), 2 [contact..], 3 [more records..] (absent: none)} */
 static void encode_value(const struct dht_wire_msg *m, struct writer *w)
 {
-    cbor_put_map(w, m->record.len > 0 ? 2 : 1);
+    size_t reserved = 0;
+    for (size_t i = 0; i < m->n_more; i++) {
+        reserved += m->more[i].len + 3;
+    }
+    reserved += reserved > 0 ? 2 : 0;
+    cbor_put_map(w, 1u + (m->record.len > 0) + (m->n_more > 0));
     if (m->record.len > 0) {
         cbor_put_u64(w, 1);
         cbor_put_bytes(w, m->record);
     }
     cbor_put_u64(w, 2);
+    size_t cap = w->cap;
+    w->cap -= IPX_MIN(reserved, cap - w->len); /* contacts take what the records leave */
     put_contacts(w, m->contacts, m->n_contacts);
+    w->cap = cap;
+    if (m->n_more > 0) {
+        cbor_put_u64(w, 3);
+        cbor_put_array(w, m->n_more);
+        for (size_t i = 0; i < m->n_more; i++) {
+            cbor_put_bytes(w, m->more[i]);
+        }
+    }
 }
 
 static void decode_value(struct cbor_reader *r, uint64_t key, struct dht_wire_msg *m)
 {
     if (key == 1) {
-        m->record = cbor_bytes(r, DHT_RECORD_MAX);
+        m->record = cbor_bytes(r, DHT_VALUE_MAX);
+    } else if (key == 3) {
+        uint64_t n = cbor_array_begin(r, DHT_RECORDS_MAX - 1);
+        for (uint64_t i = 0; i < n && !r->failed; i++) {
+            m->more[i] = cbor_bytes(r, DHT_VALUE_MAX);
+        }
+        cbor_array_end(r);
+        m->n_more = (uint8_t)(r->failed ? 0 : n);
     } else {
         decode_nodes(r, key, m);
     }
 }
 
-/* 22 STORE: {2 record} */
+/* 22 STORE: {1 kind (absent: NODE), 2 record, 4 cas: the seq to be replaced (absent: any)} */
 static void encode_store(const struct dht_wire_msg *m, struct writer *w)
 {
-    cbor_put_map(w, 1);
+    bool has_kind = m->kind != DHT_KIND_NODE;
+    cbor_put_map(w, 1u + has_kind + m->has_cas);
+    if (has_kind) {
+        cbor_put_u64(w, 1);
+        cbor_put_u64(w, m->kind);
+    }
     cbor_put_u64(w, 2);
     cbor_put_bytes(w, m->record);
+    if (m->has_cas) {
+        cbor_put_u64(w, 4);
+        cbor_put_u64(w, m->seq);
+    }
 }
 
 static void decode_store(struct cbor_reader *r, uint64_t key, struct dht_wire_msg *m)
 {
-    if (key == 2) {
-        m->record = cbor_bytes(r, DHT_RECORD_MAX);
-    } else {
+    switch (key) {
+    case 1:
+        m->kind = (uint8_t)cbor_uint_max(r, 0xff);
+        break;
+    case 2:
+        m->record = cbor_bytes(r, DHT_VALUE_MAX);
+        break;
+    case 4:
+        m->seq = cbor_u64(r);
+        m->has_cas = true;
+        break;
+    default:
         cbor_skip_unknown(r, key);
+        break;
     }
 }
 
@@ -297,6 +334,7 @@ void dht_wire_encode(const struct dht_wire_msg *m, struct writer *w)
 enum ipx_err dht_wire_decode(uint8_t type, struct slice body, struct dht_wire_msg *ret)
 {
     struct dht_wire_msg m = {.type = type, .want = DHT_WANT_V4 | DHT_WANT_V6};
+    m.kind = type == DHT_STORE ? DHT_KIND_NODE : 0;
     struct cbor_reader r = cbor_reader_of(body);
     uint64_t key = 0;
     uint32_t seen = 0;
@@ -313,108 +351,6 @@ enum ipx_err dht_wire_decode(uint8_t type, struct slice body, struct dht_wire_ms
         return IPX_MALFORMED;
     }
     *ret = m;
-    return IPX_OK;
-}
-
-/* NODE record: [{1 kind, 2 pk, 4 nonce, 6 seq, 8 chain hash, 10 [address..], 11 features},
- * signature]; the signature covers the map as it stands. */
-static void encode_record_body(const struct dht_record *r, struct writer *w)
-{
-    cbor_put_map(w, 7);
-    cbor_put_u64(w, 1);
-    cbor_put_u64(w, DHT_KIND_NODE);
-    cbor_put_u64(w, 2);
-    cbor_put_bytes(w, slice_of(r->id.bytes, 32));
-    cbor_put_u64(w, 4);
-    cbor_put_bytes(w, slice_of(r->nonce, 16));
-    cbor_put_u64(w, 6);
-    cbor_put_u64(w, r->seq);
-    cbor_put_u64(w, 8);
-    cbor_put_bytes(w, slice_of(r->chain_hash.bytes, 32));
-    cbor_put_u64(w, 10);
-    cbor_put_array(w, r->n_addrs);
-    for (size_t i = 0; i < r->n_addrs; i++) {
-        put_addr(w, &r->addrs[i]);
-    }
-    cbor_put_u64(w, 11);
-    cbor_put_u64(w, r->features);
-}
-
-void dht_record_encode(const struct dht_record *r, const struct crypt_keypair *key,
-                       const struct mesh_id *mesh, struct writer *w)
-{
-    uint8_t body[DHT_RECORD_MAX];
-    struct writer bw = writer_of(body, sizeof(body));
-    assert(r->n_addrs <= DHT_RECORD_ADDRS_MAX && node_id_equal(&r->id, &key->pk));
-    encode_record_body(r, &bw);
-    assert(!bw.failed);
-    signed_write(w, writer_slice(&bw), key, SIGN_TYPE, mesh);
-}
-
-static void decode_record_addrs(struct cbor_reader *r, struct dht_record *rec)
-{
-    uint64_t n = cbor_array_begin(r, DHT_RECORD_ADDRS_MAX);
-    for (uint64_t i = 0; i < n && !r->failed; i++) {
-        rec->addrs[i] = get_addr(r);
-    }
-    cbor_array_end(r);
-    rec->n_addrs = (uint8_t)(r->failed ? 0 : n);
-}
-
-static bool decode_record_body(struct slice body, struct dht_record *rec)
-{
-    struct cbor_reader r = cbor_reader_of(body);
-    uint64_t key = 0, kind = 0;
-    uint32_t seen = 0, required = 1u << 1 | 1u << 2 | 1u << 4 | 1u << 6 | 1u << 8 | 1u << 10;
-    cbor_map_begin(&r);
-    while (cbor_map_next(&r, &key)) {
-        seen |= key < 32 ? UINT32_C(1) << key : 0;
-        switch (key) {
-        case 1:
-            kind = cbor_uint_max(&r, 0xff);
-            break;
-        case 2:
-            cbor_bytes_fixed(&r, rec->id.bytes, 32);
-            break;
-        case 4:
-            cbor_bytes_fixed(&r, rec->nonce, 16);
-            break;
-        case 6:
-            rec->seq = cbor_u64(&r);
-            break;
-        case 8:
-            cbor_bytes_fixed(&r, rec->chain_hash.bytes, 32);
-            break;
-        case 10:
-            decode_record_addrs(&r, rec);
-            break;
-        case 11:
-            rec->features = cbor_u64(&r);
-            break;
-        default:
-            cbor_skip_unknown(&r, key);
-            break;
-        }
-    }
-    return cbor_done(&r) && (seen & required) == required && kind == DHT_KIND_NODE;
-}
-
-enum ipx_err dht_record_decode(struct slice bytes, const struct mesh_id *mesh,
-                               struct dht_record *ret)
-{
-    struct dht_record rec = {.seq = 0};
-    struct signed_item item;
-    if (bytes.len > DHT_RECORD_MAX) {
-        return IPX_LIMIT;
-    }
-    if (signed_read(bytes, &item) != IPX_OK || !decode_record_body(item.body, &rec)) {
-        return IPX_MALFORMED;
-    }
-    /* A mixed-order or sign-flipped key would verify, and give one node two names (1.1). */
-    if (!crypt_key_is_valid(&rec.id) || !signed_verify(&item, &rec.id, SIGN_TYPE, mesh)) {
-        return IPX_BAD_SIGNATURE;
-    }
-    *ret = rec;
     return IPX_OK;
 }
 

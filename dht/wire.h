@@ -15,7 +15,9 @@
 #define DHT_BODY_MAX 1100       /* one datagram: 1,200 less headers, tag and message header */
 #define DHT_CONTACTS_MAX 16     /* contacts a message: 16 with v4 are 912 B, one packet */
 #define DHT_CONTACT_WIRE_MAX 67 /* pk 32, nonce 16, flags 1, v6 18; 55 with v4 */
-#define DHT_RECORD_MAX 512      /* overlay 2.4; ENR has 300 */
+#define DHT_RECORD_MAX 512      /* a NODE record, overlay 2.4; ENR has 300 */
+#define DHT_VALUE_MAX 1000      /* the longest record of any kind, record.h */
+#define DHT_RECORDS_MAX 5       /* records an answer: PROVIDER ones, 200 bytes each */
 #define DHT_RECORD_ADDRS_MAX 8
 #define DHT_SAVE_CONTACTS_MAX 256 /* contacts kept on disk */
 #define DHT_SAVE_BYTES_MAX (DHT_SAVE_CONTACTS_MAX * (DHT_CONTACT_WIRE_MAX + 2) + 32)
@@ -27,8 +29,8 @@ enum dht_type {
     DHT_FIND_NODE = 18, /* target, flags, want */
     DHT_NODES = 19,     /* contacts */
     DHT_GET = 20,       /* target (the key), kind, flags, want, seq (what the asker has) */
-    DHT_VALUE = 21,     /* record (may be empty), contacts */
-    DHT_STORE = 22,     /* record */
+    DHT_VALUE = 21,     /* record (may be empty), contacts, more records */
+    DHT_STORE = 22,     /* kind, record, cas */
     DHT_STORED = 23     /* status, seq (what the holder has) */
 };
 
@@ -40,7 +42,13 @@ enum dht_type {
  * wire. */
 #define DHT_FLAG_NO_NONCE 0x80u
 
-enum dht_kind { DHT_KIND_NODE = 1 }; /* MUTABLE, IMMUTABLE, PROVIDER follow */
+enum dht_kind {
+    DHT_KIND_NODE = 1,
+    DHT_KIND_MUTABLE = 2,
+    DHT_KIND_IMMUTABLE = 3,
+    DHT_KIND_PROVIDER = 4,
+    DHT_KIND_END
+};
 
 enum dht_status {
     DHT_STATUS_OK = 0,
@@ -49,7 +57,11 @@ enum dht_status {
     DHT_STATUS_BAD = 3,      /* malformed, signature, or not the sender's own */
     DHT_STATUS_FAR = 4,      /* the holder is not near the key */
     DHT_STATUS_FULL = 5,
-    DHT_STATUS_EXPIRED = 6 /* certificate over */
+    DHT_STATUS_EXPIRED = 6, /* certificate over */
+    DHT_STATUS_CAS = 7,     /* another seq is held than the one that was to be replaced: `seq` */
+    DHT_STATUS_TOO_BIG = 8, /* longer than its kind may be */
+    DHT_STATUS_QUOTA = 9,   /* the publisher's, its network's or the key's share is used up */
+    DHT_STATUS_DENIED = 10  /* the certificate does not allow to publish */
 };
 #define DHT_STATUS_MAX 255 /* unknown ones are read as "refused" */
 
@@ -73,6 +85,9 @@ struct dht_wire_msg {
     uint64_t seq;
     struct addr observed;
     struct slice record; /* borrowed: from the body when decoded */
+    bool has_cas;        /* STORE: replace only what has `seq` */
+    uint8_t n_more;      /* VALUE: records beside the first */
+    struct slice more[DHT_RECORDS_MAX - 1];
     struct dht_contact contacts[DHT_CONTACTS_MAX];
 };
 
@@ -108,6 +123,10 @@ void dht_record_encode(const struct dht_record *r, const struct crypt_keypair *k
 /* Form and signature. Conditions: IPX_MALFORMED, IPX_LIMIT (too long), IPX_BAD_SIGNATURE. */
 IPX_MUST_USE enum ipx_err dht_record_decode(struct slice bytes, const struct mesh_id *mesh,
                                             struct dht_record *ret);
+
+/* An address as one field of a message or a record. */
+void dht_addr_put(struct writer *w, const struct addr *a);
+struct addr dht_addr_get(struct cbor_reader *r); /* ADDR_NONE: the reader has failed */
 
 /* One contact as the bytes of a CBOR byte string; used by messages and by the file on disk. */
 size_t dht_contact_encode(const struct dht_contact *c, uint8_t out[static DHT_CONTACT_WIRE_MAX]);

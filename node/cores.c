@@ -38,6 +38,7 @@ static enum ipx_err start_dht(struct node *n)
                                 .trace = &n->config.trace,
                                 .record_seq = saved_seq(n)};
     memcpy(config.nonce, n->self.nonce, sizeof(config.nonce));
+    memcpy(config.lab, n->self.lab, sizeof(config.lab));
     rng_fill(&n->rng, config.seed, sizeof(config.seed));
     return dht_init(&n->dht, n->now_us, &config);
 }

@@ -326,6 +326,7 @@ static void on_dht(struct node *n, const struct dht_action *a)
         node_save_later(n, NODE_SAVE_SEQ);
         break;
     case DHT_ACTION_FOUND:
+    case DHT_ACTION_STORED:
     case DHT_ACTION_JOINED:
         break; /* members are told by LEARNED and by gossip */
     }

@@ -70,12 +70,14 @@ static struct dht_contact contact(struct run *r)
 /* A message whose form is right and whose content is the input's choice. */
 static struct slice make_body(struct run *r, uint8_t type, uint8_t peer, struct writer *w)
 {
-    struct dht_wire_msg m = {.type = type, .kind = reader_u8(&r->in) % 3, .want = 3};
+    struct dht_wire_msg m = {.type = type, .want = 3};
     uint8_t record[DHT_RECORD_MAX];
     struct writer rw = writer_of(record, sizeof(record));
     struct dht_record rec = {.id = keys[peer].pk, .seq = reader_u8(&r->in)};
     rec.features = reader_u8(&r->in) % 2;
     memcpy(rec.nonce, facts[peer].nonce, 16);
+    m.kind = reader_u8(&r->in) % (DHT_KIND_END + 1);
+    m.has_cas = (m.kind & 1) != 0 && type == DHT_STORE;
     m.observed = addr_of(peer);
     m.target = facts[reader_u8(&r->in) % (PEERS + 1)].pos;
     m.status = reader_u8(&r->in) % 8;
@@ -85,7 +87,16 @@ static struct slice make_body(struct run *r, uint8_t type, uint8_t peer, struct 
         m.contacts[i] = contact(r);
     }
     if (type == DHT_VALUE || type == DHT_STORE) {
-        dht_record_encode(&rec, &keys[peer], &mesh, &rw);
+        struct dht_item item = {.kind = m.kind, .key = m.target, .seq = rec.seq};
+        item.value = slice_of(&record[sizeof(record) - 8], rec.seq % 8);
+        memset(record, (int)rec.features, sizeof(record));
+        if (m.kind == DHT_KIND_MUTABLE || m.kind == DHT_KIND_PROVIDER) {
+            dht_item_encode(&item, &keys[peer], &mesh, &rw);
+        } else if (m.kind == DHT_KIND_NODE) {
+            dht_record_encode(&rec, &keys[peer], &mesh, &rw);
+        } else {
+            writer_bytes(&rw, item.value);
+        }
         m.record = writer_slice(&rw);
     }
     dht_wire_encode(&m, w);
@@ -122,7 +133,7 @@ static void drain(struct run *r, unsigned max)
         if (a.kind == DHT_ACTION_PERSIST_SEQ) {
             r->seq = a.seq;
         } else if (a.kind == DHT_ACTION_FOUND) {
-            assert(a.found.n_nodes <= DHT_K && a.found.record.len <= DHT_RECORD_MAX);
+            assert(a.found.n_nodes <= DHT_K && a.found.record.len <= DHT_VALUE_MAX);
         }
         if (a.kind != DHT_ACTION_SEND) {
             continue;
@@ -139,11 +150,43 @@ static void drain(struct run *r, unsigned max)
     }
 }
 
+static void put_or_get(struct run *r, uint8_t peer)
+{
+    static const uint8_t value[DHT_IMMUTABLE_MAX + 1] = {1};
+    uint8_t how = reader_u8(&r->in);
+    struct dht_mutable_spec m = {.value = slice_of(value, how),
+                                 .seq = how,
+                                 .has_cas = (how & 1) != 0,
+                                 .keep = (how & 2) != 0};
+    struct dht_provide_spec p = {.key = facts[peer].pos, .seq = how, .keep = (how & 2) != 0};
+    struct dht_get_spec g = {
+        .kind = (uint8_t)(1 + how % 4), .n_wanted = how % 8, .key = facts[peer].pos};
+    switch (how % 5) {
+    case 0:
+        err_ignore(dht_put_mutable(&r->d, r->now_us, &m, &r->handle), "may be full");
+        break;
+    case 1:
+        err_ignore(
+            dht_put_immutable(&r->d, r->now_us, slice_of(value, how * 5u), how > 99, &r->handle),
+            "may be full");
+        break;
+    case 2:
+        err_ignore(dht_provide(&r->d, r->now_us, &p, &r->handle), "may be full");
+        break;
+    case 3:
+        (void)dht_withdraw(&r->d, r->now_us, DHT_KIND_PROVIDER, &p.key);
+        break;
+    default:
+        err_ignore(dht_get(&r->d, r->now_us, &g, &r->handle), "may be full");
+        break;
+    }
+}
+
 static void command(struct run *r, uint8_t peer)
 {
     struct dht_contact c;
     struct dht_record rec = {.features = peer};
-    switch (reader_u8(&r->in) % 6) {
+    switch (reader_u8(&r->in) % 7) {
     case 0:
         err_ignore(dht_find(&r->d, r->now_us, &facts[peer].pos,
                             (enum lookup_mode)(reader_u8(&r->in) % 3), &r->handle),
@@ -162,6 +205,9 @@ static void command(struct run *r, uint8_t peer)
         c = contact(r);
         c.flags = (peer & 1) != 0 ? DHT_FLAG_NO_NONCE : 0;
         err_ignore(dht_bootstrap(&r->d, r->now_us, &c, 1), "without memory it is forgotten");
+        break;
+    case 5:
+        put_or_get(r, peer);
         break;
     default:
         dht_join(&r->d, r->now_us);

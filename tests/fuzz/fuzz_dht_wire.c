@@ -4,7 +4,7 @@
  * first byte chooses). What decodes must encode, and what was encoded must decode to
  * the same bytes again: there is one encoding of what we understand.
  */
-#include "dht/wire.h"
+#include "dht/record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -16,7 +16,7 @@ static void message(uint8_t type, struct slice body)
         return;
     }
     assert(m.type == type && m.n_contacts <= DHT_CONTACTS_MAX);
-    assert(m.record.len <= DHT_RECORD_MAX);
+    assert(m.record.len <= DHT_VALUE_MAX && m.n_more < DHT_RECORDS_MAX);
     struct writer w = writer_of(first, sizeof(first));
     dht_wire_encode(&m, &w);
     if (w.failed) {
@@ -44,6 +44,22 @@ static void record(struct slice bytes)
     }
 }
 
+/* Of any kind: what is read lies within the bytes; what claims a key is read under no other. */
+static void item(struct slice bytes)
+{
+    static const struct mesh_id mesh = {{7}};
+    struct dht_item got, claimed;
+    uint8_t kind = bytes.len > 0 ? bytes.data[0] % (DHT_KIND_END + 1) : 0;
+    struct slice in = bytes.len > 0 ? slice_of(bytes.data + 1, bytes.len - 1) : bytes;
+    bool has_key = dht_item_key(kind, in, &claimed);
+    if (dht_item_read(kind, in, &mesh, &got) == IPX_OK) {
+        assert(in.len <= DHT_VALUE_MAX && got.value.len <= DHT_IMMUTABLE_MAX);
+        assert(got.salt.len <= DHT_SALT_MAX);
+        assert(kind == DHT_KIND_NODE || has_key);
+        assert(!has_key || memcmp(got.key.bytes, claimed.key.bytes, 32) == 0);
+    }
+}
+
 static void file(struct slice bytes)
 {
     static struct dht_contact contacts[DHT_SAVE_CONTACTS_MAX];
@@ -65,15 +81,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     struct slice body = slice_of(data + 1, size - 1);
-    switch (data[0] % 12) {
+    switch (data[0] % 13) {
     case 10:
         record(body);
         break;
     case 11:
         file(body);
         break;
+    case 12:
+        item(body);
+        break;
     default:
-        message((uint8_t)(DHT_PING - 1 + data[0] % 12), body);
+        message((uint8_t)(DHT_PING - 1 + data[0] % 13), body);
         break;
     }
     return 0;

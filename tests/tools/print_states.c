@@ -19,14 +19,15 @@
 #include "node/tunnel.h"
 
 static const struct sm_table *const tables[] = {
-    &dht_entry_table,    &dht_lookup_candidate_table,
-    &dht_search_table,   &dht_join_table,
-    &dht_publish_table,  &gossip_member_table,
-    &gossip_probe_table, &exec_job_table,
-    &exec_task_table,    &exec_seat_table,
-    &exec_claim_table,   &link_state_table,
-    &mux_stream_table,   &tls_state_table,
-    &mux_stream_table,   &node_tunnel_table,
+    &dht_entry_table,     &dht_lookup_candidate_table,
+    &dht_search_table,    &dht_join_table,
+    &dht_publish_table,   &dht_put_table,
+    &gossip_member_table, &gossip_probe_table,
+    &exec_job_table,      &exec_task_table,
+    &exec_seat_table,     &exec_claim_table,
+    &link_state_table,    &mux_stream_table,
+    &tls_state_table,     &mux_stream_table,
+    &node_tunnel_table,
 };
 
 static void print_state(const struct sm_table *t, uint32_t from)

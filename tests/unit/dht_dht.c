@@ -60,7 +60,8 @@ TEST(dht_dht, records)
     CHECK_EQ(port_of(&w, get(&w, 10, 3)), 1003);
     unsigned n_held = 0;
     for (int i = 0; i < w.n; i++) {
-        n_held += dht_store_get(&w.nodes[i].d.store, w.now_us, &w.nodes[3].facts.pos) != NULL;
+        n_held += dht_store_get(&w.nodes[i].d.store, w.now_us, DHT_KIND_NODE,
+                                &w.nodes[3].facts.pos) != NULL;
     }
     CHECK(n_held >= DHT_REPLICAS);
     world_run(&w, w.now_us + 7300 * US_PER_S);

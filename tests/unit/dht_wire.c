@@ -128,6 +128,11 @@ TEST(dht_wire, refused_messages)
          "5838" N22 N33 "000a0000011d09ff",
          "contact of 56"},
         {DHT_VALUE, IPX_MALFORMED, "a10143616263", "contacts are not optional"},
+        {DHT_VALUE, IPX_OK, "a30141aa02800382414141bb", "more records"},
+        {DHT_VALUE, IPX_MALFORMED, "a3014161028003854141414141", "six records"},
+        {DHT_STORE, IPX_OK, "a3010202416104187b", "kind and cas"},
+        {DHT_STORE, IPX_MALFORMED, "a10419010a", "cas without a record"},
+        {DHT_STORE, IPX_MALFORMED, "a20119010002416a", "kind over 255"},
         {DHT_STORE, IPX_MALFORMED, "a0", "no record"},
         {DHT_STORED, IPX_MALFORMED, "a10301", "no status"},
         {DHT_STORED, IPX_MALFORMED, "a102190100", "status over 255"},
@@ -144,6 +149,34 @@ TEST(dht_wire, refused_messages)
             CHECK_FAIL("%s: %s", cases[i].why, err_name(err));
         }
         CHECK_EQ(m.type, err == IPX_OK ? cases[i].type : 99); /* untouched on failure */
+    }
+}
+
+/* The fields that only some messages have: golden bytes of them. */
+TEST(dht_wire, golden_optional_fields)
+{
+    static const struct {
+        uint8_t type;
+        const char *hex;
+    } optional[] = {
+        {DHT_VALUE, "a30143616263028003824261614162"},
+        {DHT_STORE, "a301020243616263041903e8"},
+        {DHT_STORE, "a20104024163"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(optional); i++) {
+        uint8_t bytes[DHT_BODY_MAX], out[DHT_BODY_MAX];
+        size_t len = unhex(optional[i].hex, bytes);
+        struct dht_wire_msg m;
+        struct writer w = writer_of(out, sizeof(out));
+        CHECK_OK(dht_wire_decode(optional[i].type, slice_of(bytes, len), &m));
+        CHECK(i != 0 || (m.n_more == 2 && m.more[0].len == 2 && m.record.len == 3));
+        CHECK(i != 1 || (m.kind == DHT_KIND_MUTABLE && m.has_cas && m.seq == 1000));
+        CHECK(i != 2 || (m.kind == DHT_KIND_PROVIDER && !m.has_cas && m.record.len == 1));
+        dht_wire_encode(&m, &w);
+        CHECK(slice_equal(writer_slice(&w), slice_of(bytes, len)));
+        for (size_t cut = 0; cut < len; cut++) {
+            CHECK_EQ(dht_wire_decode(optional[i].type, slice_of(bytes, cut), &m), IPX_MALFORMED);
+        }
     }
 }
 

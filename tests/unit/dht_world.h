@@ -56,6 +56,9 @@ static void world_on_found(struct world *w, struct world_node *node, const struc
     if (a->found.record.len > 0) {
         memcpy(node->found.record, a->found.record.data, a->found.record.len);
     }
+    node->found.n_providers = a->found.n_providers;
+    memcpy(node->found.providers, a->found.providers,
+           a->found.n_providers * sizeof(struct dht_provider));
     node->found.at_us = w->now_us;
     node->found.n_sent = node->d.told->lookup.n_sent;
 }
@@ -73,6 +76,15 @@ static void world_drain(struct world *w, int i)
             break;
         case DHT_ACTION_FOUND:
             world_on_found(w, node, &a);
+            break;
+        case DHT_ACTION_STORED:
+            node->stored.handle = a.stored.handle;
+            node->stored.status = a.stored.status;
+            node->stored.why = a.stored.why;
+            node->stored.n_acks = a.stored.n_acks;
+            node->stored.seq = a.stored.seq;
+            node->stored.at_us = w->now_us;
+            node->stored.n++;
             break;
         case DHT_ACTION_LEARNED:
             node->n_learned++;

@@ -29,11 +29,20 @@ struct world_node {
         enum ipx_err status;
         size_t n;
         struct dht_found nodes[DHT_K];
-        uint8_t record[DHT_RECORD_MAX];
+        uint8_t record[DHT_VALUE_MAX];
         size_t record_len;
+        struct dht_provider providers[DHT_PROVIDERS_MAX];
+        size_t n_providers;
         uint64_t at_us;
         unsigned n_sent;
     } found;
+    struct { /* the last STORED */
+        uint32_t handle;
+        enum ipx_err status;
+        uint8_t why, n_acks;
+        uint64_t seq, at_us;
+        unsigned n;
+    } stored;
 };
 
 struct world_event {
