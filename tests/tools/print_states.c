@@ -6,6 +6,7 @@
 #include "dht/join.h"
 #include "dht/lookup.h"
 #include "dht/publish.h"
+#include "dht/put.h"
 #include "dht/search.h"
 #include "dht/table.h"
 #include "exec/owner_core.h"
