@@ -64,7 +64,7 @@ def altered(rng, payload):
     elif rng.random() < 0.1:
         data += rng.randbytes(rng.randrange(200))
     covered = len(payload) - MAC_LEN
-    if len(data) == len(payload) and data[:covered] == payload[:covered]:
+    if data[:covered] == payload[:covered]: # also where bytes follow: a link's INIT is whole then
         data[8] ^= 1
     return bytes(data)
 
