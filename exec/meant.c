@@ -108,7 +108,7 @@ static void look_at(void *user, struct slice name, bool is_field)
 
 bool meant_label(const struct match *m, const struct query *q, struct exec_meant *ret)
 {
-    struct exec_meant found;
+    struct exec_meant found = {.name = ""};
     struct search s = {.m = m, .ret = &found};
     query_names(q, look_at, &s);
     if (s.is_found) {

@@ -93,8 +93,8 @@ static void fail_find(struct control_call *c, struct slice text, size_t n_found)
     if (n_found == 0) {
         exec_meant_node(c->n->exec, text, near);
     }
-    snprintf(hint, sizeof(hint), "%s%s%sSee the names and ids: ipx-node nodes",
-             near[0] != '\0' ? "Did you mean " : "", near, near[0] != '\0' ? "? " : "");
+    snprintf(hint, sizeof(hint), "%s%s%s%s", near[0] != '\0' ? "Did you mean " : "", near,
+             near[0] != '\0' ? "? " : "", "See the names and ids: ipx-node nodes");
     snprintf(what, sizeof(what), "%s called \"%.*s\"",
              n_found == 0 ? "no node is" : "several nodes are", (int)IPX_MIN(text.len, 96u),
              text.len > 0 ? (const char *)text.data : "");

@@ -45,9 +45,9 @@ struct world_node {
     uint64_t tick_at_us; /* a tick event is queued for then */
     struct list objects;
     uint32_t next_conn;
-    unsigned side;   /* partition: nodes hear only those of their side */
+    unsigned side;       /* partition: nodes hear only those of their side */
     bool is_udp_blocked; /* no datagram of it or to it passes */
-    bool is_stopped; /* by itself: stop_code, stop_text */
+    bool is_stopped;     /* by itself: stop_code, stop_text */
     int stop_code;
     char stop_text[160];
     uint64_t n_ticks, n_datagrams; /* wake-ups */
@@ -108,7 +108,7 @@ void world_init(struct world *w, const struct world_options *o);
 void world_done(struct world *w);
 /* Node 0 makes the mesh; the others are given tickets and started, `gap_us` apart. */
 void world_make_mesh(struct world *w, uint64_t gap_us);
-void world_join(struct world *w, unsigned i); /* a first start, with a ticket of node 0 */
+void world_join(struct world *w, unsigned i);   /* a first start, with a ticket of node 0 */
 void world_invite(struct world *w, unsigned i); /* node 0 makes a ticket for it */
 void world_start(struct world *w, unsigned i);
 void world_crash(struct world *w, unsigned i); /* at once, without a word; the disk stays */
