@@ -27,6 +27,8 @@ enum ipx_err dht_init(struct dht *d, uint64_t now_us, const struct dht_config *c
                                   .self = d->self,
                                   .mem = config->mem,
                                   .capacity = config->table_capacity};
+    memcpy(tc.lab, config->lab, sizeof(tc.lab));
+    rng_fill(&d->rng, tc.secret, sizeof(tc.secret));
     return dht_table_init(&d->table, &tc);
 }
 

@@ -201,6 +201,19 @@ static void fail(struct lookup *l, struct lookup_candidate *c)
     }
 }
 
+/* 0: ours. Labs are named by certificates: nobody picks one to share another's number. */
+static uint16_t foreign_lab(const struct lookup *l, const struct cert_facts *facts)
+{
+    uint32_t hash = UINT32_C(2166136261); /* FNV-1a */
+    if (l->config.lab[0] == 0 || strcmp(l->config.lab, facts->lab) == 0) {
+        return 0;
+    }
+    for (const char *p = facts->lab; *p != 0; p++) {
+        hash = (hash ^ (uint8_t)*p) * UINT32_C(16777619);
+    }
+    return (uint16_t)IPX_MAX((hash ^ hash >> 16) & 0xffff, 1u);
+}
+
 enum ipx_err lookup_on_reply(struct lookup *l, uint64_t now_us, uint16_t tx,
                              const struct cert_facts *facts, const struct dht_contact *contacts,
                              size_t n)
@@ -229,6 +242,7 @@ enum ipx_err lookup_on_reply(struct lookup *l, uint64_t now_us, uint16_t tx,
         by->n_true = (uint8_t)(by->n_true + 1);
     }
     move(c, LOOKUP_ANSWERED);
+    c->lab = foreign_lab(l, facts);
     for (size_t i = 0; i < n; i++) {
         add(l, &contacts[i], tx, c->path);
     }
@@ -320,6 +334,7 @@ static bool is_to_ask_again(const struct lookup *l, const struct lookup_candidat
 static size_t next_to_ask(const struct lookup *l, uint8_t path, bool with_discredited)
 {
     unsigned n_live = 0, n_waiting = 0;
+    struct lookup_variety v = {.n = 0};
     size_t next = l->n, again = l->n;
     for (size_t i = 0; i < l->n; i++) {
         const struct lookup_candidate *c = &l->candidates[l->order[i]];
@@ -336,7 +351,7 @@ static size_t next_to_ask(const struct lookup *l, uint8_t path, bool with_discre
         if (c->state == LOOKUP_NEW && !with_discredited && is_discredited(l, c->referrer)) {
             continue;
         }
-        n_live++;
+        n_live += c->state != LOOKUP_ANSWERED || lookup_counts(&v, c);
         if (c->state == LOOKUP_NEW && n_live <= l->config.k && next == l->n) {
             next = l->order[i];
         }
@@ -352,6 +367,7 @@ static bool is_path_done(const struct lookup *l, uint8_t path)
 {
     unsigned need = l->config.mode == LOOKUP_LOCATE ? l->config.r : l->config.k;
     unsigned n_answered = 0, n_stalled = 0;
+    struct lookup_variety v = {.n = 0};
     for (size_t i = 0; i < l->n; i++) {
         const struct lookup_candidate *c = &l->candidates[l->order[i]];
         if (c->path != path || c->state == LOOKUP_FAILED) {
@@ -364,7 +380,7 @@ static bool is_path_done(const struct lookup *l, uint8_t path)
         if (c->state != LOOKUP_ANSWERED) {
             return false;
         }
-        n_answered++;
+        n_answered += lookup_counts(&v, c);
         if (n_answered == need) {
             return true;
         }

@@ -10,7 +10,8 @@
  * counts; after the hard one it is FAILED. Before a closest set ends, those
  * among its very nearest that stalled are asked a second time: else a single loss would hide
  * the very node that a record lies at. What one referrer named and never
- * answers is asked last, and then not at all.
+ * answers is asked last, and then not at all. Of one foreign lab four count among the
+ * nearest: certificates of one hand, however many, do not own a key.
  *
  * A search is bounded whatever the peers do: 256 candidates, 200 messages, 8 s.
  * Driven by dht.c (and by studies that compute tables instead of storing them).
@@ -29,6 +30,8 @@
 #define LOOKUP_ASK_AGAIN 4                /* nearest places in which a silent one is asked again */
 #define LOOKUP_AGREE 3                    /* holders of one value that end the search for it */
 #define LOOKUP_LIES_MAX 3                 /* unanswered contacts that discredit a referrer */
+#define LOOKUP_LAB_MAX 4                  /* of the nearest set, of one foreign lab */
+#define LOOKUP_LABS_MAX 32                /* told apart; those beyond count as the last */
 #define LOOKUP_NONE UINT16_MAX
 
 enum lookup_state {
@@ -58,6 +61,7 @@ struct lookup_candidate {
     uint8_t n_open;   /* of these, neither answered nor given up */
     uint8_t n_silent; /* of the contacts it named: stalled or failed */
     uint8_t n_true;   /* answered */
+    uint16_t lab;     /* ANSWERED: of which foreign lab, a hash; 0: of ours */
     bool has_value;   /* gave the value that is counted */
     bool is_struck;   /* a strike against it is to be reported */
 };
@@ -67,8 +71,9 @@ struct lookup_config {
     struct node_id self; /* never a candidate */
     struct dht_pos target;
     enum lookup_mode mode;
-    uint8_t k, r;         /* width of the closest set; answers that LOCATE needs */
-    uint8_t alpha, paths; /* slots a path; disjoint paths, 1..8 */
+    uint8_t k, r;               /* width of the closest set; answers that LOCATE needs */
+    uint8_t alpha, paths;       /* slots a path; disjoint paths, 1..8 */
+    char lab[CERT_LAB_MAX + 1]; /* ours; "": every lab counts as ours */
 };
 
 struct lookup {
@@ -123,5 +128,16 @@ uint64_t lookup_deadline(const struct lookup *l);
 size_t lookup_closest(const struct lookup *l, uint16_t *ret, size_t max);
 /* Indices of the nearest live ones that have not answered: claims. */
 size_t lookup_claims(const struct lookup *l, uint16_t *ret, size_t max);
+
+/* Four of one foreign lab are counted among the nearest; with a fifth it is one hand too many
+ * (overlay 2.5). Asked of those that answered, nearest first, each time with the same `v`. */
+struct lookup_variety {
+    uint8_t n;
+    struct {
+        uint16_t lab;
+        uint8_t n;
+    } labs[LOOKUP_LABS_MAX];
+};
+bool lookup_counts(struct lookup_variety *v, const struct lookup_candidate *c);
 
 void lookup_check(const struct lookup *l);

@@ -24,12 +24,29 @@ uint64_t lookup_deadline(const struct lookup *l)
     return l->value_us != 0 ? IPX_MIN(due, l->value_us + LOOKUP_GRACE_US) : due;
 }
 
+bool lookup_counts(struct lookup_variety *v, const struct lookup_candidate *c)
+{
+    uint8_t i = 0;
+    if (c->lab == 0) {
+        return true;
+    }
+    while (i < v->n && v->labs[i].lab != c->lab) {
+        i++;
+    }
+    i = IPX_MIN(i, LOOKUP_LABS_MAX - 1u);
+    v->labs[i].lab = c->lab;
+    v->n = (uint8_t)IPX_MAX(v->n, i + 1);
+    v->labs[i].n = (uint8_t)(v->labs[i].n + 1);
+    return v->labs[i].n <= LOOKUP_LAB_MAX;
+}
+
 static size_t nearest_of(const struct lookup *l, bool answered, uint16_t *ret, size_t max)
 {
     size_t n = 0;
+    struct lookup_variety v = {.n = 0};
     for (size_t i = 0; i < l->n && n < max; i++) {
         const struct lookup_candidate *c = &l->candidates[l->order[i]];
-        if (answered ? c->state == LOOKUP_ANSWERED
+        if (answered ? c->state == LOOKUP_ANSWERED && lookup_counts(&v, c)
                      : c->state != LOOKUP_FAILED && c->state != LOOKUP_STALLED &&
                            c->state != LOOKUP_ANSWERED && is_pos_known(c)) {
             ret[n++] = l->order[i];

@@ -72,6 +72,7 @@ static void start_lookup(struct dht *d, struct dht_search *s, const struct dht_s
                                    .r = DHT_LOCATE_R,
                                    .alpha = spec->alpha > 0 ? spec->alpha : alpha,
                                    .paths = paths};
+    memcpy(config.lab, d->config.lab, sizeof(config.lab));
     lookup_init(&s->lookup, d->now_us, &config);
     seed_from_table(d, &s->lookup);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dht/table.h"
 
+#include <sodium.h>
+
 #include "base/sm.h"
 
 /* A member may outnumber its bucket's capacity only as one of the nearest. */
@@ -22,6 +24,8 @@ enum ipx_err dht_table_init(struct dht_table *t, const struct dht_table_config *
                             .self = config->self,
                             .capacity = capacity,
                             .age_due_us = NEVER_US};
+    memcpy(t->lab, config->lab, sizeof(t->lab));
+    memcpy(t->secret, config->secret, sizeof(t->secret));
     t->entries = mem_alloc_array(t->mem, capacity, sizeof(*t->entries));
     t->tops = mem_alloc_array(t->mem, capacity, sizeof(*t->tops));
     t->tags = mem_alloc_array(t->mem, capacity, sizeof(*t->tags));
@@ -227,17 +231,49 @@ static bool must_wait(const struct dht_table *t, unsigned b, const struct dht_po
            dht_table_n_nearer(t, &t->self, pos) >= DHT_SIBLINGS;
 }
 
+static uint16_t tag_of(const struct dht_table *t, const void *name, size_t len)
+{
+    uint8_t hash[crypto_shorthash_BYTES];
+    crypto_shorthash(hash, name, len, t->secret);
+    return (uint16_t)IPX_MAX(load_be32(hash) & 0xffff, 1u); /* 0 is our own */
+}
+
+static bool is_same_net(const struct addr *a, const struct addr *b)
+{
+    return a->family == b->family && addr_scope(a) == ADDR_SCOPE_GLOBAL &&
+           addr_scope(b) == ADDR_SCOPE_GLOBAL &&
+           memcmp(a->ip, b->ip, a->family == ADDR_V4 ? 3 : 6) == 0;
+}
+
+/* What `e` is of, and whether its bucket has enough of that already, waiting ones counted. */
+static bool is_too_alike(const struct dht_table *t, const struct cert_facts *facts,
+                         struct dht_entry *e)
+{
+    unsigned n_lab = 0, n_admitter = 0, n_net = 0;
+    if (t->lab[0] == 0 || strcmp(t->lab, facts->lab) == 0) {
+        return false;
+    }
+    e->lab = tag_of(t, facts->lab, strlen(facts->lab));
+    e->admitter = tag_of(t, facts->admitter.bytes, sizeof(facts->admitter.bytes));
+    for (size_t i = 0; i < t->n; i++) {
+        const struct dht_entry *o = &t->entries[i];
+        if (o->bucket == e->bucket && o->lab != 0) {
+            n_lab += o->lab == e->lab;
+            n_admitter += o->admitter == e->admitter;
+            n_net += is_same_net(&o->addr, &e->addr);
+        }
+    }
+    return IPX_MAX(n_lab, IPX_MAX(n_admitter, n_net)) >= DHT_DIVERSITY_MAX;
+}
+
 static void add(struct dht_table *t, uint64_t now_us, const struct cert_facts *facts,
-                const struct addr *addr, unsigned bucket, bool waits)
+                const struct dht_entry *entry, bool waits)
 {
     struct dht_entry *e = &t->entries[t->n];
+    unsigned bucket = entry->bucket;
     assert(t->n < t->capacity);
-    *e = (struct dht_entry){.id = facts->id,
-                            .addr = *addr,
-                            .state = DHT_ENTRY_CANDIDATE,
-                            .bucket = (uint8_t)bucket,
-                            .marks = waits ? DHT_ENTRY_WAITS : 0};
-    memcpy(e->nonce, facts->nonce, sizeof(e->nonce));
+    *e = *entry;
+    e->marks = waits ? DHT_ENTRY_WAITS : 0;
     t->tops[t->n] = load_be64(facts->pos.bytes);
     t->tags[t->n] = load_be32(facts->id.bytes);
     t->n++;
@@ -270,6 +306,13 @@ enum ipx_err dht_table_on_verified(struct dht_table *t, uint64_t now_us,
         promote(t, old);
     }
     unsigned b = dht_table_bucket_of(t, &facts->pos);
+    struct dht_entry e = {
+        .id = facts->id, .addr = *addr, .state = DHT_ENTRY_CANDIDATE, .bucket = (uint8_t)b};
+    memcpy(e.nonce, facts->nonce, sizeof(e.nonce));
+    if (is_too_alike(t, facts, &e)) {
+        t->n_alike++;
+        return IPX_REFUSED;
+    }
     bool waits = must_wait(t, b, &facts->pos);
     if (waits || (t->n == t->capacity && t->n_waiting == 0)) {
         mark_oldest_stale(t, b);
@@ -282,7 +325,7 @@ enum ipx_err dht_table_on_verified(struct dht_table *t, uint64_t now_us,
     if (t->n == t->capacity) {
         return IPX_FULL;
     }
-    add(t, now_us, facts, addr, b, waits);
+    add(t, now_us, facts, &e, waits);
     return IPX_OK;
 }
 

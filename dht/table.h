@@ -7,7 +7,9 @@
  * its nonce; it is in bucket i exactly if it shares i leading bits with our
  * position; a bucket holds at most its capacity (128, 64, 32, then 16), except that
  * the 32 nearest of all are always let in; at most 8 more wait in a bucket's
- * replacement cache. A peer that answers is never displaced by a newcomer.
+ * replacement cache. A peer that answers is never displaced by a newcomer. Of those that
+ * are not of our lab no bucket lets in a fifth of one lab, one admitter or one public
+ * v4 /24 or v6 /48 (overlay 2.5): certificates of one hand do not surround us.
  *
  * All entries lie in one pool taken at init. Pointers into it are valid until the
  * next call that changes the table. Driven by dht.c; reads no clock, sends nothing.
@@ -22,6 +24,7 @@
 #define DHT_REPLACEMENTS 8     /* waiting a bucket */
 #define DHT_TABLE_CAPACITY 384 /* 336 = full buckets at 10^4 nodes, and 48 that wait */
 #define DHT_STALE_US (15 * 60 * US_PER_S)
+#define DHT_DIVERSITY_MAX 4  /* a bucket: of one foreign lab, one admitter, one foreign network */
 #define DHT_FAILS_REPLACED 2 /* failures in a row with a replacement at hand */
 #define DHT_FAILS_MAX 5      /* without one */
 
@@ -47,13 +50,17 @@ struct dht_entry {
     uint8_t fails; /* unanswered in a row */
     uint8_t state; /* enum dht_entry_state */
     uint8_t bucket;
-    uint8_t marks; /* DHT_ENTRY_* bits */
+    uint8_t marks;          /* DHT_ENTRY_* bits */
+    uint16_t lab, admitter; /* keyed hashes of a foreign one's; lab 0: of our own lab */
 };
 
 struct dht_table {
     struct mem *mem;
     struct mesh_id mesh;
     struct dht_pos self;
+    char lab[CERT_LAB_MAX + 1]; /* "": every lab counts as ours */
+    uint8_t secret[16];
+    uint64_t n_alike;          /* refused: too many like it in their bucket */
     struct dht_entry *entries; /* [0, n) in use, dense, no order */
     uint64_t *tops;            /* first 8 bytes of each position: ties (2^-64) are recomputed */
     uint32_t *tags;            /* first 4 bytes of each key, for finding one fast */
@@ -69,7 +76,9 @@ struct dht_table_config {
     struct mesh_id mesh;
     struct dht_pos self;
     struct mem *mem;
-    uint16_t capacity; /* 0: DHT_TABLE_CAPACITY */
+    uint16_t capacity;          /* 0: DHT_TABLE_CAPACITY */
+    char lab[CERT_LAB_MAX + 1]; /* ours; "": every lab counts as ours */
+    uint8_t secret[16];         /* so that nobody can choose who counts as alike */
 };
 
 /* Fault: IPX_NO_MEMORY. */
@@ -79,7 +88,8 @@ void dht_table_done(struct dht_table *t);
 
 /* A peer was heard in a session with these facts, at this address: it enters or is renewed.
  * Conditions: IPX_FULL (no place, nor among those that wait; the oldest stale member, if any, is
- * marked to be pinged), IPX_SELF. IPX_OK also when it only waits. */
+ * marked to be pinged), IPX_REFUSED (four like it are in its bucket), IPX_SELF. IPX_OK also when it
+ * only waits. */
 IPX_MUST_USE enum ipx_err dht_table_on_verified(struct dht_table *t, uint64_t now_us,
                                                 const struct cert_facts *facts,
                                                 const struct addr *addr);

@@ -99,6 +99,7 @@ void dht_table_check(const struct dht_table *t)
         struct dht_pos pos = dht_table_pos(t, e);
         assert(load_be64(pos.bytes) == t->tops[i] && load_be32(e->id.bytes) == t->tags[i]);
         assert(e->bucket == dht_table_bucket_of(t, &pos));
+        assert((e->lab == 0) == (e->admitter == 0) && (t->lab[0] != 0 || e->lab == 0));
         assert(e->state == DHT_ENTRY_VERIFIED || e->state == DHT_ENTRY_STALE);
         assert(dht_table_find(t, &e->id) == e); /* the first with its key: no key twice */
         bool is_waiting = (e->marks & DHT_ENTRY_WAITS) != 0;

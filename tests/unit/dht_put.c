@@ -72,3 +72,49 @@ TEST(dht_put, class_28_empty_table_and_bounds)
     CHECK_EQ(w.nodes[0].stored.n, n);
     world_done(&w);
 }
+
+/* Class 24: 64 valid certificates of one foreign lab stand around a key. They take every copy that
+ * they are offered and then all go away: the record is still there. */
+TEST(dht_put, class_24_a_lab_around_a_key)
+{
+    struct world w;
+    uint32_t handle = 0;
+    enum { HONEST = 20, ALL = 84 };
+    struct slice value = slice_text("what they want to hide");
+    struct dht_pos key = dht_immutable_key(value);
+    CHECK_OK(crypt_init());
+    world_init(&w, ALL, 93);
+    for (int i = 0; i < ALL; i++) {
+        struct world_node *node = &w.nodes[i];
+        struct dht_config config = {.lab = "ours"};
+        uint8_t nonce[16];
+        memcpy(nonce, node->facts.nonce, 16);
+        if (i >= HONEST) {
+            world_nonce_near(&w, &node->key.pk, &key, nonce);
+            snprintf(config.lab, sizeof(config.lab), "theirs");
+        }
+        node->facts = world_facts(&w.mesh, &node->key.pk, nonce);
+        snprintf(node->facts.lab, sizeof(node->facts.lab), "%s", config.lab);
+        dht_done(&node->d);
+        world_node_init(&w, i, &config);
+    }
+    world_join_all(&w, 100000);
+    world_run(&w, w.now_us + 30 * US_PER_S);
+    CHECK_OK(dht_put_immutable(&w.nodes[3].d, w.now_us, value, false, &handle));
+    world_wait_stored(&w, 3, handle);
+    world_run(&w, w.now_us + 5 * US_PER_S);
+    int n_honest = 0;
+    for (int i = 0; i < ALL; i++) {
+        bool has = dht_store_get(&w.nodes[i].d.store, w.now_us, DHT_KIND_IMMUTABLE, &key) != NULL;
+        n_honest += has && i < HONEST;
+        if (i >= HONEST) {
+            world_kill(&w, i);
+        }
+    }
+    CHECK(n_honest >= 4);
+    struct dht_get_spec ask = {.kind = DHT_KIND_IMMUTABLE, .key = key};
+    world_get(&w, 11, &ask);
+    CHECK_OK(w.nodes[11].found.status);
+    CHECK(slice_equal(slice_of(w.nodes[11].found.record, w.nodes[11].found.record_len), value));
+    world_done(&w);
+}

@@ -325,3 +325,52 @@ TEST(dht_table, size_estimate)
     CHECK(sum / 20 >= POPULATION * 8 / 10 && sum / 20 <= POPULATION * 12 / 10);
     CHECK_EQ(mem.used, 0);
 }
+
+/* Class 24: of one foreign lab, admitter or public network no bucket takes a fifth; our own lab has
+ * no such limit, and without a lab of ours nobody is foreign. */
+TEST(dht_table, class_24_no_bucket_of_one_hand)
+{
+    static const struct {
+        const char *own, *lab; /* "": each another */
+        bool same_admitter, same_net, is_public;
+        size_t want; /* of 40 that belong into bucket 0 */
+    } cases[] = {
+        {"ours", "theirs", false, false, true, 4}, {"ours", "", true, false, true, 4},
+        {"ours", "", false, true, true, 4},        {"ours", "", false, true, false, 40},
+        {"ours", "ours", true, true, true, 40},    {"", "theirs", true, true, true, 40},
+        {"ours", "", false, false, true, 40},
+    };
+    struct rng rng;
+    rng_init_int(&rng, 24);
+    mem_init(&mem, SIZE_MAX);
+    make_people(&rng);
+    for (size_t c = 0; c < ARRAY_LEN(cases); c++) {
+        struct dht_table t;
+        struct dht_table_config config = {.mesh = mesh, .self = {{0}}, .mem = &mem, .secret = {1}};
+        snprintf(config.lab, sizeof(config.lab), "%s", cases[c].own);
+        CHECK_OK(dht_table_init(&t, &config));
+        size_t n_met = 0;
+        for (size_t i = 0; i < POPULATION && n_met < 40; i++) {
+            struct addr a = addr_of(i);
+            struct cert_facts f = people[i];
+            if (f.pos.bytes[0] < 0x80) {
+                continue;
+            }
+            n_met++;
+            snprintf(f.lab, sizeof(f.lab), "%s", cases[c].lab);
+            if (cases[c].lab[0] == 0) {
+                snprintf(f.lab, sizeof(f.lab), "lab%zu", i);
+            }
+            f.admitter.bytes[0] = cases[c].same_admitter ? 1 : (uint8_t)n_met;
+            a.ip[0] = cases[c].is_public ? 8 : 10;
+            a.ip[1] = a.ip[2] = cases[c].same_net ? 7 : (uint8_t)n_met;
+            enum ipx_err err = dht_table_on_verified(&t, 1, &f, &a);
+            CHECK_EQ(err, n_met <= cases[c].want ? IPX_OK : IPX_REFUSED);
+            dht_table_check(&t);
+        }
+        CHECK_EQ(dht_table_n_members(&t), cases[c].want);
+        CHECK_EQ(t.n_alike, 40 - cases[c].want);
+        dht_table_done(&t);
+    }
+    CHECK_EQ(mem.used, 0);
+}
