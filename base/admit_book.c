@@ -3,6 +3,7 @@
 #include "base/admit_wire.h"
 
 #define BOOK_KEY_LEN (ADMIT_TAG_LEN + 8)
+#define BOOK_STEP 16 /* first size; it doubles up to the capacity */
 
 struct book_loser {
     struct node_id id;
@@ -24,17 +25,16 @@ _Static_assert(1 + 1 + ADMIT_NOTICE_BODY_MAX + 2 + 35 + 2 + ADMIT_BOOK_LOSERS * 
                    ADMIT_BOOK_ENTRY_MAX,
                "a saved entry fits its limit");
 
+/* Nothing has changed without memory. */
+static enum ipx_err book_grow(struct admit_book *b, const uint8_t secret[static 16]);
+
 enum ipx_err admit_book_init(struct admit_book *b, struct mem *mem, const struct mesh_id *mesh,
                              uint32_t capacity, const uint8_t secret[static 16])
 {
     assert(capacity > 0 && capacity <= ADMIT_BOOK_MAX);
     *b = (struct admit_book){
         .mem = mem, .mesh = *mesh, .capacity = capacity, .newest = MAP_EMPTY, .oldest = MAP_EMPTY};
-    b->entries = mem_alloc_array(mem, capacity, sizeof b->entries[0]);
-    if (b->entries == NULL) {
-        return IPX_NO_MEMORY;
-    }
-    enum ipx_err err = map_init(&b->index, mem, capacity, BOOK_KEY_LEN, secret);
+    enum ipx_err err = book_grow(b, secret);
     if (err != IPX_OK) {
         mem_free(mem, b->entries);
         b->entries = NULL;
@@ -55,6 +55,32 @@ static void book_key(const uint8_t tag[static ADMIT_TAG_LEN], uint64_t serial,
 {
     memcpy(out, tag, ADMIT_TAG_LEN);
     store_be64(out + ADMIT_TAG_LEN, serial);
+}
+
+static enum ipx_err book_grow(struct admit_book *b, const uint8_t secret[static 16])
+{
+    struct map index;
+    uint32_t room = IPX_MIN(IPX_MAX(b->room * 2, (uint32_t)BOOK_STEP), b->capacity);
+    struct admit_book_entry *entries = mem_realloc(b->mem, b->entries, room * sizeof(*entries));
+    if (entries == NULL) {
+        return IPX_NO_MEMORY;
+    }
+    b->entries = entries;
+    enum ipx_err err = map_init(&index, b->mem, room, BOOK_KEY_LEN, secret);
+    if (err != IPX_OK) {
+        return err;
+    }
+    for (uint32_t i = 0; i < b->count; i++) {
+        uint8_t key[BOOK_KEY_LEN];
+        const struct admit_notice *n = &entries[i].notice;
+        book_key(n->issuer_tag, n->claim.serial, key);
+        err = map_set(&index, key, i);
+        assert(err == IPX_OK);
+    }
+    map_done(&b->index);
+    b->index = index;
+    b->room = room;
+    return IPX_OK;
 }
 
 static uint32_t index_of(const struct admit_book *b, const uint8_t *tag, uint64_t serial)
@@ -91,7 +117,12 @@ static struct admit_book_entry *entry_add(struct admit_book *b, const struct adm
 {
     uint8_t key[BOOK_KEY_LEN];
     uint32_t i = b->count;
-    if (b->count == b->capacity) {
+    if (b->count == b->room && b->room < b->capacity) {
+        uint8_t secret[16];
+        memcpy(secret, b->index.secret, sizeof(secret));
+        err_ignore(book_grow(b, secret), "without memory the oldest makes room");
+    }
+    if (b->count == b->room) {
         i = b->oldest;
         const struct admit_notice *old = &b->entries[i].notice;
         book_key(old->issuer_tag, old->claim.serial, key);
@@ -371,7 +402,7 @@ enum ipx_err admit_book_load(struct admit_book *b, struct slice in)
 void admit_book_check(const struct admit_book *b)
 {
     uint32_t n = 0, before = MAP_EMPTY;
-    assert(b->count <= b->capacity && b->index.count == b->count);
+    assert(b->count <= b->room && b->room <= b->capacity && b->index.count == b->count);
     for (uint32_t i = b->newest; i != MAP_EMPTY; i = b->entries[i].older) {
         const struct admit_book_entry *e = &b->entries[i];
         assert(i < b->count && n < b->count && e->newer == before);

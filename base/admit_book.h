@@ -31,8 +31,8 @@ struct admit_book {
     struct mesh_id mesh;
     struct map index; /* issuer tag || serial -> entry */
     struct admit_book_entry *entries;
-    uint32_t capacity, count;
-    uint32_t newest, oldest; /* ends of the list by use; MAP_EMPTY when there is none */
+    uint32_t capacity, room, count; /* entries: at most, allocated, used */
+    uint32_t newest, oldest;        /* ends of the list by use; MAP_EMPTY when there is none */
 };
 
 struct admit_seen {

@@ -25,6 +25,7 @@ struct core_stream {
 struct sources;
 
 struct exec_core {
+    struct exec_scratch *scratch, *own_scratch;
     struct mem *mem;
     struct trace *trace;
     const struct crypt_keypair *key;

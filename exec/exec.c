@@ -27,10 +27,12 @@ enum ipx_err exec_new(const struct exec_config *config, struct mem *mem, struct 
     x->core.self = config->self;
     x->core.n_slots = config->n_slots;
     rng_split(config->rng, "exec", &x->core.rng);
+    x->core.own_scratch = config->scratch == NULL ? mem_alloc(mem, sizeof(*config->scratch)) : NULL;
+    x->core.scratch = config->scratch == NULL ? x->core.own_scratch : config->scratch;
     match_init(&x->core.match, mem);
     out_init(&x->core.out, mem);
-    if (owner_new(&x->core, &x->owner) != IPX_OK || place_new(&x->core, &x->place) != IPX_OK ||
-        sources_new(&x->core, &x->sources) != IPX_OK) {
+    if (x->core.scratch == NULL || owner_new(&x->core, &x->owner) != IPX_OK ||
+        place_new(&x->core, &x->place) != IPX_OK || sources_new(&x->core, &x->sources) != IPX_OK) {
         exec_free(x);
         return IPX_NO_MEMORY;
     }
@@ -49,6 +51,7 @@ void exec_free(struct exec *x)
     sources_free(x->sources);
     match_done(&x->core.match);
     out_done(&x->core.out);
+    mem_free(x->core.mem, x->core.own_scratch);
     mem_free(x->core.mem, x);
 }
 

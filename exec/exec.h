@@ -23,13 +23,19 @@
 
 struct exec;
 
+/* Messages are made here, within one call: objects of one process may share it. */
+struct exec_scratch {
+    uint8_t owner[2][EXEC_BODY_MAX], place[2][EXEC_BODY_MAX], sources[2][EXEC_BODY_MAX];
+};
+
 struct exec_config {
     const struct crypt_keypair *key; /* signs job headers; outlives the object */
     struct mesh_id mesh;
     struct cert_facts self;
-    struct rng *rng;     /* a stream is split off it at init */
-    uint32_t n_slots;    /* attempts of one cpu each that run here at once; 0: runs none */
-    struct trace *trace; /* may be NULL */
+    struct rng *rng;              /* a stream is split off it at init */
+    uint32_t n_slots;             /* attempts of one cpu each that run here at once; 0: runs none */
+    struct trace *trace;          /* may be NULL */
+    struct exec_scratch *scratch; /* outlives the object; NULL: one of its own */
 };
 
 /* What is known of a peer beside its ad. Only ever used to choose whom to ask. */

@@ -3,7 +3,7 @@
 
 struct writer owner_scratch(struct owner *o, unsigned which)
 {
-    return writer_of(o->scratch[which], EXEC_BODY_MAX);
+    return writer_of(o->core->scratch->owner[which], EXEC_BODY_MAX);
 }
 
 enum ipx_err owner_new(struct exec_core *core, struct owner **ret)
@@ -19,10 +19,7 @@ enum ipx_err owner_new(struct exec_core *core, struct owner **ret)
     for (uint32_t i = 0; i < EXEC_CLIENTS_MAX; i++) {
         o->clients[i].task = NO_TASK;
     }
-    o->scratch[0] = mem_alloc(o->mem, EXEC_BODY_MAX);
-    o->scratch[1] = mem_alloc(o->mem, EXEC_BODY_MAX);
-    if (o->scratch[0] == NULL || o->scratch[1] == NULL ||
-        timers_init(&o->timers, o->mem, EXEC_JOBS_MAX) != IPX_OK) {
+    if (timers_init(&o->timers, o->mem, EXEC_JOBS_MAX) != IPX_OK) {
         owner_free(o);
         return IPX_NO_MEMORY;
     }
@@ -40,8 +37,6 @@ void owner_free(struct owner *o)
     }
     timers_done(&o->timers);
     mem_free(o->mem, o->xfers);
-    mem_free(o->mem, o->scratch[0]);
-    mem_free(o->mem, o->scratch[1]);
     mem_free(o->mem, o);
 }
 

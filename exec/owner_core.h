@@ -189,6 +189,5 @@ struct owner {
     struct owner_client clients[EXEC_CLIENTS_MAX];
     struct owner_xfer *xfers;
     uint32_t n_xfers, free_xfer; /* free ones are linked by `task` */
-    uint8_t *scratch[2];         /* EXEC_BODY_MAX each: messages are made here */
     struct exec_stats stats;
 };

@@ -7,12 +7,6 @@ static enum ipx_err place_make(struct place *p)
     uint8_t secret[16];
     rng_fill(&p->core->rng, secret, sizeof(secret));
     quota_init(&p->quota, NULL, limit);
-    p->claims = mem_alloc_array(p->mem, PLACE_CLAIMS_MAX, sizeof(struct place_claim *));
-    p->scratch[0] = mem_alloc(p->mem, EXEC_BODY_MAX);
-    p->scratch[1] = mem_alloc(p->mem, EXEC_BODY_MAX);
-    if (p->claims == NULL || p->scratch[0] == NULL || p->scratch[1] == NULL) {
-        return IPX_NO_MEMORY;
-    }
     enum ipx_err err = timers_init(&p->timers, p->mem, 64);
     return err != IPX_OK
                ? err
@@ -68,8 +62,6 @@ void place_free(struct place *p)
     query_unref(p->accept);
     map_done(&p->by_handle);
     timers_done(&p->timers);
-    mem_free(p->mem, p->scratch[0]);
-    mem_free(p->mem, p->scratch[1]);
     mem_free(p->mem, p->claims);
     mem_free(p->mem, p);
 }
@@ -228,7 +220,7 @@ bool place_on_stream_closed(struct place *p, uint64_t now_us, uint32_t handle, e
 
 struct writer place_scratch(struct place *p, unsigned which)
 {
-    return writer_of(p->scratch[which], EXEC_BODY_MAX);
+    return writer_of(p->core->scratch->place[which], EXEC_BODY_MAX);
 }
 
 void place_send(struct place *p, const struct place_stream *s, uint8_t type, enum exec_class class,

@@ -26,7 +26,7 @@ struct place_claim *place_claim_find(struct place_job *j, const struct exec_atte
 
 struct place_claim *place_claim_of(const struct place *p, uint64_t number)
 {
-    struct place_claim *c = p->claims[number % PLACE_CLAIMS_MAX];
+    struct place_claim *c = p->claims_cap > 0 ? p->claims[number % p->claims_cap] : NULL;
     return c != NULL && c->number == number ? c : NULL;
 }
 
@@ -67,7 +67,7 @@ void place_claim_free(struct place *p, struct place_claim *c)
     list_unlink(&c->bucket);
     j->n_claims--;
     p->n_claims--;
-    p->claims[c->number % PLACE_CLAIMS_MAX] = NULL;
+    p->claims[c->number % p->claims_cap] = NULL;
     quota_charge_return(&c->bytes);
     mem_free(p->mem, c);
 }
@@ -103,12 +103,38 @@ static uint64_t claim_cost(const struct place_job *j, size_t item_len)
     return sizeof(struct place_claim) + item_len + output + input;
 }
 
+#define CLAIMS_STEP 64 /* first size of the table; it doubles up to PLACE_CLAIMS_MAX */
+static_assert((PLACE_CLAIMS_MAX & (PLACE_CLAIMS_MAX - 1)) == 0 && PLACE_CLAIMS_MAX >= CLAIMS_STEP,
+              "doubling ends there");
+
+/* Places for one more. Numbers that differ modulo a size differ modulo twice that size. */
+static bool claims_room(struct place *p)
+{
+    if (p->n_claims < p->claims_cap) {
+        return true;
+    }
+    uint32_t cap = IPX_MAX(2 * p->claims_cap, (uint32_t)CLAIMS_STEP);
+    struct place_claim **claims = mem_alloc_array(p->mem, cap, sizeof(*claims));
+    if (claims == NULL) {
+        return false;
+    }
+    for (uint32_t i = 0; i < p->claims_cap; i++) {
+        if (p->claims[i] != NULL) {
+            claims[p->claims[i]->number % cap] = p->claims[i];
+        }
+    }
+    mem_free(p->mem, p->claims);
+    p->claims = claims;
+    p->claims_cap = cap;
+    return true;
+}
+
 static uint64_t number_next(struct place *p)
 {
-    assert(p->n_claims < PLACE_CLAIMS_MAX);
+    assert(p->n_claims < p->claims_cap);
     do {
         p->core->next_attempt++;
-    } while (p->claims[p->core->next_attempt % PLACE_CLAIMS_MAX] != NULL);
+    } while (p->claims[p->core->next_attempt % p->claims_cap] != NULL);
     return p->core->next_attempt;
 }
 
@@ -131,7 +157,7 @@ static void claim_init(struct place *p, uint64_t now_us, struct place_job *j,
     buf_init(&c->in.bytes, p->mem, EXEC_WINDOW);
     timer_init(&c->timer, PLACE_TIMER_CLAIM);
     c->number = number_next(p);
-    p->claims[c->number % PLACE_CLAIMS_MAX] = c;
+    p->claims[c->number % p->claims_cap] = c;
     list_push_back(&j->claims, &c->link);
     list_push_back(bucket_of(j, m->task), &c->bucket);
     list_push_back(&j->queue, &c->work);
@@ -155,7 +181,7 @@ static struct place_claim *claim_new(struct place *p, uint64_t now_us, struct pl
             IPX_OK) {
         return NULL;
     }
-    struct place_claim *c = mem_alloc(p->mem, sizeof(*c) + m->item.len);
+    struct place_claim *c = claims_room(p) ? mem_alloc(p->mem, sizeof(*c) + m->item.len) : NULL;
     if (c == NULL) {
         quota_charge_return(&charge);
         return NULL;

@@ -18,7 +18,7 @@
 #include "exec/place_states.h"
 #include "exec/source.h"
 
-#define PLACE_CLAIMS_MAX 8192u               /* of all owners; numbers carry the slot */
+#define PLACE_CLAIMS_MAX 8192u               /* of all owners; a power of two */
 #define PLACE_OWNERS_MAX 1024u               /* who has a stream or a reservation here */
 #define PLACE_OWNER_STREAMS 256u             /* = EXEC_JOBS_MAX: one a job */
 #define PLACE_OWNER_BYTES (64ull << 20)      /* specs, items and output of one owner */
@@ -149,13 +149,13 @@ struct place {
     struct place_stream *streams[EXEC_STREAMS_MAX];
     uint32_t n_streams;
     struct map by_handle;
-    struct place_claim **claims; /* by number % PLACE_CLAIMS_MAX */
+    struct place_claim **claims; /* by number % claims_cap */
+    uint32_t claims_cap;         /* a power of two, or 0 */
     uint32_t n_claims, n_queued, n_running;
     uint32_t n_taps; /* claims that read a source */
     struct node_id refused[PLACE_REFUSED_MAX];
     uint32_t n_refused;
     uint64_t mean_us;
-    uint8_t *scratch[2]; /* EXEC_BODY_MAX each: messages are made here */
     uint64_t n_results, n_said_no;
 };
 

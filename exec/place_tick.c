@@ -250,7 +250,7 @@ static void job_check(const struct place *p, const struct place_job *j, uint32_t
     LIST_EACH(c, tmp, &j->claims, struct place_claim, link)
     {
         bool runs = c->state == PLACE_CLAIM_STARTING || c->state == PLACE_CLAIM_RUNNING;
-        assert(c->job == j && p->claims[c->number % PLACE_CLAIMS_MAX] == c);
+        assert(c->job == j && p->claims[c->number % p->claims_cap] == c);
         assert(c->state != PLACE_CLAIM_GONE);
         assert(c->state != PLACE_CLAIM_QUEUED || list_is_linked(&c->work));
         n_claims++;

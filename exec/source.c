@@ -10,12 +10,6 @@ enum ipx_err sources_new(struct exec_core *core, struct sources **ret)
     s->core = core;
     s->mem = core->mem;
     s->budget.limit = SOURCE_RINGS_MAX;
-    s->scratch[0] = mem_alloc(s->mem, EXEC_BODY_MAX);
-    s->scratch[1] = mem_alloc(s->mem, EXEC_BODY_MAX);
-    if (s->scratch[0] == NULL || s->scratch[1] == NULL) {
-        sources_free(s);
-        return IPX_NO_MEMORY;
-    }
     *ret = s;
     return IPX_OK;
 }
@@ -34,14 +28,12 @@ void sources_free(struct sources *s)
     while (s->n_sources > 0) {
         source_free(s, 0);
     }
-    mem_free(s->mem, s->scratch[0]);
-    mem_free(s->mem, s->scratch[1]);
     mem_free(s->mem, s);
 }
 
 struct writer sources_scratch(struct sources *s, unsigned which)
 {
-    return writer_of(s->scratch[which], EXEC_BODY_MAX);
+    return writer_of(s->core->scratch->sources[which], EXEC_BODY_MAX);
 }
 
 void sources_send(struct sources *s, uint32_t handle, uint8_t type, const struct writer *w)

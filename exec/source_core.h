@@ -88,7 +88,6 @@ struct sources {
     uint32_t n_sources, n_readers, n_taps;
     uint64_t last_epoch;
     bool is_dirty, has_task_news;
-    uint8_t *scratch[2]; /* EXEC_BODY_MAX each */
 };
 
 struct writer sources_scratch(struct sources *s, unsigned which);

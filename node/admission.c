@@ -188,7 +188,7 @@ static void on_admit(struct node *n, const struct session_action *a)
     struct admit_request req;
     struct admit_grant grant;
     char detail[ADMIT_DETAIL_MAX + 1] = "";
-    struct writer w = writer_of(n->body, sizeof(n->body));
+    struct writer w = writer_of(n->buffers->body, sizeof(n->buffers->body));
     enum ipx_err err = judge(n, a, &req, &grant, detail);
     if (err == IPX_MALFORMED || err == IPX_AGAIN) {
         return; /* the joiner asks again, until there is an answer */
@@ -199,7 +199,7 @@ static void on_admit(struct node *n, const struct session_action *a)
         grant_redemption(n, &req, &grant, issuers_find(n, &req.ticket.issuer_cert), &w);
     }
     if (err != IPX_OK) {
-        w = writer_of(n->body, sizeof(n->body));
+        w = writer_of(n->buffers->body, sizeof(n->buffers->body));
         admit_answer_put_refusal(&w, err, detail);
     }
     trace_emit(&n->config.trace, n->now_us, TRACE_NODE, "admit", &a->peer, (uint64_t)err, 0);
@@ -291,7 +291,7 @@ static void on_certify(struct node *n, const struct session_action *a)
 {
     uint8_t cert[CERT_BYTES_MAX];
     struct writer w = writer_of(cert, sizeof(cert));
-    struct writer c = writer_of(n->body, sizeof(n->body));
+    struct writer c = writer_of(n->buffers->body, sizeof(n->buffers->body));
     if (!n->config.has_issuer || a->facts == NULL) {
         return;
     }

@@ -315,14 +315,14 @@ static bool write_some(struct node *n, struct conn *c, struct node_action *ret)
     if (c->link == NULL || c->is_writing || c->is_gone || c->state != CONN_OPEN) {
         return false;
     }
-    size_t len = link_output(c->link, n->now_us, n->write, sizeof(n->write));
+    size_t len = link_output(c->link, n->now_us, n->buffers->write, sizeof(n->buffers->write));
     if (len == 0) {
         return false;
     }
     c->is_writing = true;
     ret->type = NODE_ACTION_CONN_WRITE;
     ret->u.conn.conn = c->id;
-    ret->u.conn.bytes = slice_of(n->write, len);
+    ret->u.conn.bytes = slice_of(n->buffers->write, len);
     return true;
 }
 

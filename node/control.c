@@ -6,7 +6,7 @@
 
 struct writer call_writer(struct control_call *c)
 {
-    return writer_of(c->n->scratch, CONTROL_BODY_MAX);
+    return writer_of(c->n->buffers->scratch, CONTROL_BODY_MAX);
 }
 
 void call_row(struct control_call *c, const struct writer *w)

@@ -85,6 +85,13 @@ struct issuers {
     struct issuer_question questions[NODE_ISSUER_QUESTIONS_MAX];
 };
 
+struct node_buffers {
+    uint8_t scratch[NODE_SCRATCH_LEN];
+    uint8_t body[SESSION_BODY_MAX];
+    uint8_t write[NODE_WRITE_MAX];
+    struct exec_scratch exec;
+};
+
 struct node {
     struct node_config config; /* slices in it are not used after node_new */
     struct mem *mem;
@@ -135,9 +142,7 @@ struct node {
     bool is_ad_due, is_vitals_due;
     struct events events;
     uint64_t events_shown; /* to those who follow: all before this number */
-    uint8_t scratch[NODE_SCRATCH_LEN];
-    uint8_t body[SESSION_BODY_MAX];
-    uint8_t write[NODE_WRITE_MAX];
+    struct node_buffers *buffers, *own_buffers;
     struct exec_action exec_action;
 };
 

@@ -68,7 +68,8 @@ static enum ipx_err start_exec(struct node *n)
                                  .self = n->self,
                                  .rng = &n->rng,
                                  .n_slots = n->config.offers ? n->config.slots : 0,
-                                 .trace = &n->config.trace};
+                                 .trace = &n->config.trace,
+                                 .scratch = &n->buffers->exec};
     enum ipx_err err = exec_new(&config, n->mem, &n->exec);
     if (err == IPX_OK) {
         exec_set_accept(n->exec, n->accept);

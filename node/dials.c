@@ -56,7 +56,7 @@ static bool begin_conn(struct node *n, struct dial *d, const struct addr *addr)
 static void ask_reverse(struct node *n, const struct node_id *peer)
 {
     struct session_reverse m = {0};
-    struct writer w = writer_of(n->body, sizeof(n->body));
+    struct writer w = writer_of(n->buffers->body, sizeof(n->buffers->body));
     while (m.n < SESSION_REVERSE_MAX && m.n < n->config.n_listen) {
         m.addrs[m.n] = n->config.listen[m.n];
         m.n++;

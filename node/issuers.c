@@ -91,7 +91,7 @@ static struct issuer_question *question_of(struct node *n, const struct hash *wa
 /* Asks the next members; false when all were asked. */
 static bool ask_more(struct node *n, struct issuer_question *q)
 {
-    struct writer w = writer_of(n->body, sizeof(n->body));
+    struct writer w = writer_of(n->buffers->body, sizeof(n->buffers->body));
     uint32_t at = 0, n_now = 0;
     session_get_chain_encode(&q->hash, &w);
     for (const struct gossip_member *m = gossip_next(&n->gossip, NULL);

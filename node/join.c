@@ -46,7 +46,7 @@ static void call_again(struct node *n)
 
 static void ask(struct node *n, const struct node_id *peer)
 {
-    struct writer w = writer_of(n->body, sizeof(n->body));
+    struct writer w = writer_of(n->buffers->body, sizeof(n->buffers->body));
     if (admit_request_put(&n->join.ticket, &n->config.key, n->config.name, &w) != IPX_OK) {
         settle_failed(n, IPX_MALFORMED, "a node name is a-z 0-9 - and at most 24 letters");
         return;

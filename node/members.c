@@ -165,7 +165,7 @@ static void answer_chain(struct node *n, const struct session_action *a)
 {
     struct hash want;
     struct slice bytes = SLICE_EMPTY;
-    struct writer w = writer_of(n->body, sizeof(n->body));
+    struct writer w = writer_of(n->buffers->body, sizeof(n->buffers->body));
     if (session_get_chain_decode(a->body, &want) != IPX_OK) {
         return;
     }
@@ -352,7 +352,7 @@ static void need_chain(struct node *n, const struct gossip_action *a)
     }
     if (err == IPX_NEED_CHAIN && cert_chain_split(a->u.chain.chain, &parts) == IPX_OK) {
         /* who told us of it also knows who admitted it; the next comparison brings it again */
-        struct writer w = writer_of(n->body, sizeof(n->body));
+        struct writer w = writer_of(n->buffers->body, sizeof(n->buffers->body));
         session_get_chain_encode(&parts.admitter_chain, &w);
         members_send(n, &a->u.chain.from.id, &a->u.chain.from.addr, SESSION_GET_CHAIN, 0,
                      writer_slice(&w));

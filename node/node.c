@@ -111,6 +111,16 @@ static enum ipx_err make_parts(struct node *n)
     return err;
 }
 
+struct node_buffers *node_buffers_new(struct mem *mem)
+{
+    return mem_alloc(mem, sizeof(struct node_buffers));
+}
+
+void node_buffers_free(struct node_buffers *b, struct mem *mem)
+{
+    mem_free(mem, b);
+}
+
 enum ipx_err node_new(const struct node_config *config, struct node **ret)
 {
     assert(config->n_gates >= 1 && config->ad != NULL);
@@ -127,9 +137,13 @@ enum ipx_err node_new(const struct node_config *config, struct node **ret)
     n->saving = NODE_SAVE_N;
     snprintf(n->self.name, sizeof(n->self.name), "%s", config->name);
     n->self.id = config->key.pk;
+    n->own_buffers = config->buffers == NULL ? node_buffers_new(n->mem) : NULL;
+    n->buffers = config->buffers == NULL ? n->own_buffers : config->buffers;
     enum ipx_err err = IPX_OK;
-    if (config->chain.len > sizeof(n->chain) ||
-        (config->chain.len == 0 && config->ticket.len == 0)) {
+    if (n->buffers == NULL) {
+        err = IPX_NO_MEMORY;
+    } else if (config->chain.len > sizeof(n->chain) ||
+               (config->chain.len == 0 && config->ticket.len == 0)) {
         err = IPX_MALFORMED;
     } else {
         if (config->chain.len > 0) {
@@ -171,6 +185,7 @@ void node_free(struct node *n)
     }
     handshake_self_done(&n->handshakes);
     ticket_wipe(&n->join.ticket);
+    node_buffers_free(n->own_buffers, n->mem);
     mem_free(n->mem, n);
 }
 
@@ -377,7 +392,7 @@ static bool drain_saves(struct node *n, struct node_action *ret)
     }
     for (unsigned what = 0; what < NODE_SAVE_N; what++) {
         if (n->save_due[what]) {
-            struct writer w = writer_of(n->scratch, sizeof(n->scratch));
+            struct writer w = writer_of(n->buffers->scratch, sizeof(n->buffers->scratch));
             n->save_due[what] = false;
             save_bytes(n, (enum node_save)what, &w);
             if (w.failed) {

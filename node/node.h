@@ -51,8 +51,15 @@ struct node_local { /* who is at the other end of a local socket */
     char user[33];
 };
 
+/* Where a node makes what it hands out within one call; nodes of one process may share one, then
+ * what one hands out is valid until the next call on any of them. */
+struct node_buffers;
+IPX_MUST_USE struct node_buffers *node_buffers_new(struct mem *mem); /* NULL: no memory */
+void node_buffers_free(struct node_buffers *b, struct mem *mem);
+
 struct node_config {
     struct mem *mem;
+    struct node_buffers *buffers; /* outlives the node; NULL: its own */
     struct trace trace;
     uint8_t seed[32];
     const char *version; /* of the program */

@@ -251,6 +251,8 @@ static void world_init(struct world *w)
     rng_init_int(&w->core->rng, 7);
     match_init(&w->core->match, &w->mem);
     out_init(&w->core->out, &w->mem);
+    static struct exec_scratch scratch;
+    w->core->scratch = &scratch;
     enum ipx_err err = owner_new(w->core, &w->owner);
     assert(err == IPX_OK);
     struct ad_builder *ab = ad_builder_new(&w->mem);

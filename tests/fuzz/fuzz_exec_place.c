@@ -65,6 +65,8 @@ static void begin(struct mem *mem)
     match_init(&core.match, mem);
     out_init(&core.out, mem);
     self_make(mem);
+    static struct exec_scratch scratch;
+    core.scratch = &scratch;
     err = place_new(&core, &place);
     assert(err == IPX_OK);
     err = query_compile(slice_text("true"), mem, &q, &error);

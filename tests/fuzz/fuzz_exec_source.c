@@ -199,6 +199,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     match_init(&core.match, &mem);
     out_init(&core.out, &mem);
     self_make(&mem);
+    static struct exec_scratch scratch;
+    core.scratch = &scratch;
     enum ipx_err err = sources_new(&core, &sources);
     assert(err == IPX_OK);
     for (size_t at = 0; at + 2 <= size;) {

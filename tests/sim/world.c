@@ -87,7 +87,8 @@ void world_init(struct world *w, const struct world_options *o)
     mem_init(&w->mem, SIZE_MAX);
     heap_init(&w->heap, &w->mem);
     w->nodes = mem_alloc_array(&w->mem, w->n_nodes, sizeof(*w->nodes));
-    assert(w->nodes != NULL);
+    w->buffers = node_buffers_new(&w->mem);
+    assert(w->nodes != NULL && w->buffers != NULL);
     list_init(&w->pipes);
     list_init(&w->processes);
     list_init(&w->clients);
@@ -142,6 +143,7 @@ void world_done(struct world *w)
         mem_free(&w->mem, p);
     }
     mem_free(&w->mem, w->nodes);
+    node_buffers_free(w->buffers, &w->mem);
     assert(w->mem.used == 0);
 }
 
@@ -165,6 +167,7 @@ static void fill_config(struct world_node *n, struct node_config *c)
 {
     struct world *w = n->w;
     *c = (struct node_config){.mem = &n->mem,
+                              .buffers = w->buffers,
                               .version = "sim",
                               .key = n->key,
                               .mesh = w->made.mesh,

@@ -86,6 +86,7 @@ struct world_object { /* of the store */
 struct world {
     struct world_options options;
     struct mem mem;
+    struct node_buffers *buffers; /* of all nodes */
     struct rng net, faults, work, keys;
     struct heap heap;
     uint64_t now_us;

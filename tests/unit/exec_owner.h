@@ -52,6 +52,8 @@ static inline void bench_init(struct bench *b)
     rng_init_int(&b->core->rng, 7);
     match_init(&b->core->match, &b->mem);
     out_init(&b->core->out, &b->mem);
+    static struct exec_scratch scratch;
+    b->core->scratch = &scratch;
     CHECK_OK(owner_new(b->core, &b->owner));
     b->now_us = 1000 * US_PER_S;
     b->stores = true;

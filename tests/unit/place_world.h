@@ -160,6 +160,8 @@ static inline void world_init(struct world *w, uint32_t n_slots)
     world_facts(&w->owner, "me", "bio", 9);
     w->owner.id = w->key.pk;
     world_self(w);
+    static struct exec_scratch scratch;
+    w->core.scratch = &scratch;
     CHECK_OK(place_new(&w->core, &w->place));
     world_accept(w, "job.lab in [\"bio\", \"phys\"]");
 }
