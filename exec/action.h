@@ -19,10 +19,10 @@ enum exec_action_kind {
     EXEC_KILL,         /* a signal to the attempt's whole process group */
     EXEC_STDIN,        /* answered by exec_on_stdin_taken when written */
     EXEC_STDIN_EOF,
-    EXEC_READ_MORE,      /* the shell may read the next <= 64 KiB of this fd */
-    EXEC_STORE,          /* append; answered by exec_on_stored */
-    EXEC_LOAD,           /* answered by exec_on_loaded */
-    EXEC_DROP,           /* forget the object; no answer */
+    EXEC_READ_MORE,       /* the shell may read the next <= 64 KiB of this fd */
+    EXEC_STORE,           /* append; answered by exec_on_stored */
+    EXEC_LOAD,            /* answered by exec_on_loaded */
+    EXEC_DROP,            /* forget the object; no answer */
     EXEC_SOURCES_CHANGED, /* exec_sources() gives another list: for the node's ad */
     EXEC_JOB_CHANGED      /* a job of this owner began or ended: for people */
 };

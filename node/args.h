@@ -30,7 +30,7 @@ enum arg_type {
     ARG_ADDR,   /* IP, IP:PORT, [IP]:PORT */
     ARG_NAME,   /* of a node, a mesh, a source */
     ARG_LAB,
-    ARG_RANGE, /* A-B or A-B:S */
+    ARG_RANGE,  /* A-B or A-B:S */
     ARG_CHOICE, /* one of the words in `value`, with | between */
     ARG_KEY     /* the same, perhaps with a - before it */
 };

@@ -51,7 +51,7 @@ TEST(exec_meant, names)
     bench_peer(&b, 12, 4);
     static const struct {
         const char *text, *node, *source;
-    } cases[] = {{"n13", "n1", ""},          {"phys/n21", "phys/n12", ""},
+    } cases[] = {{"n13", "n1", ""},           {"phys/n21", "phys/n12", ""},
                  {"cam", "", "cam1"},         {"phys/cam2", "", "phys/cam12"},
                  {"nobody", "", ""},          {"", "", ""},
                  {"bio/cma1", "", "bio/cam1"}};
