@@ -349,6 +349,15 @@ const struct arg_command args_commands[COMMAND_N] = {
                              "several nodes publish is typed lab/name@node.",
                      .examples = "tap wx --from all\ntap wx --from time:2026-01-31T09:30\n"
                                  "tap cam0 --policy sample:10 --json\n"},
+    [COMMAND_DOCTOR] = {.name = "doctor",
+                        .group = "OPS",
+                        .words = "",
+                        .flags = NO_FLAGS,
+                        .help = "test what a node needs, and say what repairs it",
+                        .more = "One line a test: ok, warn or broken, its name, the value found, "
+                                "and where it is not ok the command that repairs it. Works without "
+                                "a running node too. Ends with 1 if something is broken.",
+                        .examples = "doctor\ndoctor --json\n"},
     [COMMAND_EVENTS] = {.name = "events",
                         .group = "OPS",
                         .words = "",

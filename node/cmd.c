@@ -88,7 +88,7 @@ static int read_answer(struct cmd *c, struct client *client, const struct cmd_re
         } else if (type == CONTROL_END && control_end_decode(body, &code) == IPX_OK) {
             return code;
         } else if (type == CONTROL_ERROR && control_error_decode(body, &e) == IPX_OK) {
-            return fail_slices(c, &e);
+            return r->is_quiet ? (e.exit_code == 0 ? 1 : e.exit_code) : fail_slices(c, &e);
         } else if (type == CONTROL_NOTE && out_row_decode(body, &row) == IPX_OK) {
             char text[256];
             out_clean(out_row_text(&row, "text"), text, sizeof(text));
@@ -122,7 +122,7 @@ int cmd_request(struct cmd *c, const struct cmd_request *r)
     struct writer w = writer_of(bytes, bytes != NULL ? cap : 0);
     control_request_encode(&request, &w);
     client.waits_for = r->waits_for != NULL ? r->waits_for : client.waits_for;
-    client.waits_for = r->is_endless ? NULL : client.waits_for;
+    client.waits_for = r->is_endless || r->is_quiet ? NULL : client.waits_for;
     client.hint = r->hint;
     client.interrupt_fd = r->interrupt_fd;
     if (w.failed || !local_send(&client, CONTROL_REQUEST, writer_slice(&w))) {

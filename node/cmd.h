@@ -46,6 +46,7 @@ int cmd_cancel(struct cmd *c);
 int cmd_publish(struct cmd *c);
 int cmd_sources(struct cmd *c);
 int cmd_tap(struct cmd *c);
+int cmd_doctor(struct cmd *c);
 int cmd_events(struct cmd *c);
 int cmd_help(struct cmd *c);
 int cmd_version(struct cmd *c);
@@ -76,6 +77,7 @@ struct cmd_request {
     size_t n_args;
     const char *waits_for; /* NULL: "the node" */
     const char *hint;
+    bool is_quiet;    /* errors are not told: the exit code says all */
     bool is_endless;  /* nothing is said of waiting, and a lost connection is CMD_LOST, not told */
     int interrupt_fd; /* of cmd_signals; 0: none. Its signal ends the request with 128 + n */
     cmd_row_fn *each;

@@ -50,6 +50,17 @@ static void listen_text(const struct node *n, char *out, size_t size)
     }
 }
 
+/* When any other member was heard last; 0: never. */
+static uint64_t last_heard_us(const struct node *n)
+{
+    uint64_t last = 0;
+    for (const struct gossip_member *m = gossip_next(&n->gossip, NULL); m != NULL;
+         m = gossip_next(&n->gossip, m)) {
+        last = IPX_MAX(last, m->heard_us);
+    }
+    return last;
+}
+
 void control_status(struct control_call *c)
 {
     struct node *n = c->n;
@@ -64,7 +75,7 @@ void control_status(struct control_call *c)
     hex_encode(slice_of(n->config.mesh.bytes, sizeof(n->config.mesh.bytes)), mesh);
     listen_text(n, listen, sizeof(listen));
     struct writer w = call_writer(c);
-    control_row_begin(&w, 17);
+    control_row_begin(&w, 19);
     control_row_text(&w, "state", state_name(n));
     control_row_text(&w, "name", n->self.name);
     control_row_text(&w, "lab", n->self.lab);
@@ -82,6 +93,13 @@ void control_status(struct control_call *c)
     control_row_u64(&w, "uptime_s", (n->now_us - n->started_us) / US_PER_S);
     control_row_u64(&w, "join_ms", n->join.took_us / US_PER_MS);
     control_row_text(&w, "version", n->config.version);
+    control_row_u64(&w, "cert_until_ms", (uint64_t)n->self.not_after_ms);
+    uint64_t heard_us = n->has_cores ? last_heard_us(n) : 0;
+    if (heard_us > 0) {
+        control_row_double(&w, "heard_s", (double)(n->now_us - heard_us) / 1e6);
+    } else {
+        control_row_null(&w, "heard_s");
+    }
     call_row(c, &w);
     call_end(c, 0);
 }

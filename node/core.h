@@ -14,8 +14,7 @@
  *   join.c       becoming a member by a ticket
  *   admission.c  admitting others; our own certificate
  *   issuers.c    certificates of issuers that tickets name
- *   control.c, control_rows.c   what the command line asks
- *   control*.c     what the command line asks
+ *   control*.c   what the command line asks
  *   fetch.c      documents over links
  *
  * Rule: inputs call into the parts and never emit; whatever is to be done waits in the part's

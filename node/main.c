@@ -9,19 +9,15 @@
 typedef int command_fn(struct cmd *c);
 
 static command_fn *const commands[COMMAND_N] = {
-    [COMMAND_NEW] = cmd_new,         [COMMAND_INVITE] = cmd_invite,
-    [COMMAND_JOIN] = cmd_join,       [COMMAND_UP] = cmd_up,
-    [COMMAND_DOWN] = cmd_down,       [COMMAND_LEAVE] = cmd_leave,
-    [COMMAND_STATUS] = cmd_status,   [COMMAND_NODES] = cmd_nodes,
-    [COMMAND_PEERS] = cmd_peers,     [COMMAND_PING] = cmd_ping,
-    [COMMAND_LABEL] = cmd_label,     [COMMAND_MATCH] = cmd_match,
-    [COMMAND_POLICY] = cmd_policy,   [COMMAND_RUN] = cmd_run,
-    [COMMAND_MAP] = cmd_map,         [COMMAND_PS] = cmd_ps,
-    [COMMAND_SHOW] = cmd_show,       [COMMAND_WHY] = cmd_why,
-    [COMMAND_LOGS] = cmd_logs,       [COMMAND_WAIT] = cmd_wait,
-    [COMMAND_CANCEL] = cmd_cancel,   [COMMAND_PUBLISH] = cmd_publish,
-    [COMMAND_SOURCES] = cmd_sources, [COMMAND_TAP] = cmd_tap,
-    [COMMAND_EVENTS] = cmd_events,   [COMMAND_HELP] = cmd_help,
+    [COMMAND_NEW] = cmd_new,         [COMMAND_INVITE] = cmd_invite,   [COMMAND_JOIN] = cmd_join,
+    [COMMAND_UP] = cmd_up,           [COMMAND_DOWN] = cmd_down,       [COMMAND_LEAVE] = cmd_leave,
+    [COMMAND_STATUS] = cmd_status,   [COMMAND_NODES] = cmd_nodes,     [COMMAND_PEERS] = cmd_peers,
+    [COMMAND_PING] = cmd_ping,       [COMMAND_LABEL] = cmd_label,     [COMMAND_MATCH] = cmd_match,
+    [COMMAND_POLICY] = cmd_policy,   [COMMAND_RUN] = cmd_run,         [COMMAND_MAP] = cmd_map,
+    [COMMAND_PS] = cmd_ps,           [COMMAND_SHOW] = cmd_show,       [COMMAND_WHY] = cmd_why,
+    [COMMAND_LOGS] = cmd_logs,       [COMMAND_WAIT] = cmd_wait,       [COMMAND_CANCEL] = cmd_cancel,
+    [COMMAND_PUBLISH] = cmd_publish, [COMMAND_SOURCES] = cmd_sources, [COMMAND_TAP] = cmd_tap,
+    [COMMAND_DOCTOR] = cmd_doctor,   [COMMAND_EVENTS] = cmd_events,   [COMMAND_HELP] = cmd_help,
     [COMMAND_VERSION] = cmd_version};
 
 static int run(struct cmd *c, const char *error, enum ipx_err parsed)

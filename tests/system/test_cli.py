@@ -288,6 +288,49 @@ def events_are_told_and_followed(mesh):
 
 
 @case
+def what_the_doctor_finds(mesh):
+    def found(node, code):
+        done = node.try_("doctor", "--json")
+        rows = {r["check"]: r for r in map(json.loads, done.stdout.splitlines())}
+        check_equal(done.returncode, code, f"doctor: {[r for r in rows.values() if r['repair']]}")
+        check(all(r["v"] == 1 and r["state"] in ("ok", "warn", "broken") and r["value"]
+                  for r in rows.values()), "every row has all")
+        check(all(bool(r["repair"]) == (r["state"] != "ok") for r in rows.values()),
+              "what is not ok has a repair, and nothing else")
+        return rows
+    node, other = mesh.node("n0", "astro"), mesh.node("b0", "bio")
+    rows = found(node, 1)
+    check_equal(rows["home"]["state"], "broken", "no home")
+    check_in("ipx-node new NAME", rows["home"]["repair"], "what to do")
+    node.new()
+    other.join(node.invite("bio"), listen="127.0.0.2")
+    mesh.wait_all_see()
+    rows = found(node, 0)
+    names = ("home", "daemon", "ports", "members", "gossip", "certificate", "clock", "entropy",
+             "spawner", "disk", "files", "processes", "namespaces", "libraries")
+    check_equal(sorted(rows), sorted(names), "the tests")
+    for name in ("home", "daemon", "ports", "members", "gossip", "certificate", "spawner"):
+        check_equal(rows[name]["state"], "ok", name)
+    check_in("1 of 1", rows["members"]["value"], "the other answers")
+    os.chmod(node.home, 0o755)
+    rows = found(node, 1)
+    check_equal((rows["home"]["state"], rows["home"]["repair"]),
+                ("broken", f"chmod 700 {node.home}"), "an open home")
+    os.chmod(node.home, 0o700)
+    node.do("policy", "set", "accept=false")
+    check_equal(found(node, 0)["spawner"]["state"], "warn", "nobody may run anything here")
+    other.kill()
+    wait_until("it is known to be gone", lambda: node.rows("nodes")[1]["state"] == "dead")
+    check_equal(found(node, 0)["members"]["state"], "warn", "nobody else is there")
+    node.down()
+    rows = found(node, 1)
+    check_equal((rows["daemon"]["state"], rows["daemon"]["repair"]),
+                ("broken", "ipx-node up"), "the daemon is down")
+    check_in("port", rows["ports"]["value"], "the port to be")
+    check_in("broken", node.do("doctor", code=1), "for people")
+
+
+@case
 def a_slow_follower_is_told_of_a_gap(mesh):
     node = mesh.node("n0", "astro")
     node.new()
