@@ -10,11 +10,19 @@ enum { KEY_ONE_TIME = 8, KEY_ISSUER_CERT = 9 };
 #define BODY_MAX (1 + GRANT_BYTES_MAX + 35 + 35)
 
 /* Keys of the text's content */
-enum { TEXT_PUBLIC = 1, TEXT_SEED = 2, TEXT_GATE_KEY = 3, TEXT_CONTACTS = 4, TEXT_ISSUED_BY = 5 };
+enum {
+    TEXT_PUBLIC = 1,
+    TEXT_SEED = 2,
+    TEXT_GATE_KEY = 3,
+    TEXT_CONTACTS = 4,
+    TEXT_ISSUED_BY = 5,
+    TEXT_COATS = 7
+};
 #define TEXT_KEYS (1u << TEXT_PUBLIC | 1u << TEXT_SEED | 1u << TEXT_GATE_KEY | 1u << TEXT_CONTACTS)
 #define CONTENT_MAX                                                                                \
     (1 + (1 + TICKET_PUBLIC_MAX) + 35 + 35 + 2 +                                                   \
-     TICKET_CONTACTS_MAX * (1 + 34 + 1 + ADDR_WIRE_MAX) + 3 + CERT_NAME_MAX)
+     TICKET_CONTACTS_MAX * (1 + 34 + 1 + ADDR_WIRE_MAX) + 3 + CERT_NAME_MAX + 2 +                  \
+     TICKET_CONTACTS_MAX * (1 + ADDR_WIRE_MAX))
 #define CHECKSUM_LEN 4
 #define PREFIX_LEN (sizeof TICKET_PREFIX - 1)
 
@@ -117,7 +125,9 @@ static bool plan_is_valid(const struct ticket_plan *p)
     }
     for (unsigned i = 0; i < p->n_contacts; i++) {
         if (!crypt_key_is_valid(&p->contacts[i].id) ||
-            addr_scope(&p->contacts[i].addr) == ADDR_SCOPE_NONE) {
+            addr_scope(&p->contacts[i].addr) == ADDR_SCOPE_NONE ||
+            (p->contacts[i].coat.family != ADDR_NONE &&
+             addr_scope(&p->contacts[i].coat) == ADDR_SCOPE_NONE)) {
             return false;
         }
     }
@@ -189,10 +199,30 @@ enum ipx_err ticket_check(const struct ticket *t, const struct mesh_id *mesh, in
     return cert_time_check(t->body.grant.not_before_ms, t->body.grant.not_after_ms, wall_ms);
 }
 
+static bool ticket_has_coats(const struct ticket *t)
+{
+    bool has = false;
+    for (unsigned i = 0; i < t->n_contacts; i++) {
+        has = has || t->contacts[i].coat.family != ADDR_NONE;
+    }
+    return has;
+}
+
+static void coats_put(struct writer *w, const struct ticket *t)
+{
+    uint8_t wire[ADDR_WIRE_MAX];
+    cbor_put_u64(w, TEXT_COATS);
+    cbor_put_array(w, t->n_contacts);
+    for (unsigned i = 0; i < t->n_contacts; i++) {
+        cbor_put_bytes(w, slice_of(wire, addr_encode(&t->contacts[i].coat, wire)));
+    }
+}
+
 static void content_put(struct writer *w, const struct ticket *t)
 {
     bool has_name = t->issued_by[0] != '\0';
-    cbor_put_map(w, has_name ? 5 : 4);
+    bool has_coats = ticket_has_coats(t);
+    cbor_put_map(w, 4u + has_name + has_coats);
     cbor_put_u64(w, TEXT_PUBLIC);
     cbor_put_raw(w, slice_of(t->pub, t->pub_len));
     cbor_put_u64(w, TEXT_SEED);
@@ -211,6 +241,9 @@ static void content_put(struct writer *w, const struct ticket *t)
     if (has_name) {
         cbor_put_u64(w, TEXT_ISSUED_BY);
         cbor_put_text(w, slice_text(t->issued_by));
+    }
+    if (has_coats) {
+        coats_put(w, t);
     }
 }
 
@@ -253,6 +286,22 @@ static void contacts_get(struct cbor_reader *r, struct ticket *t)
     r->failed = r->failed || n == 0;
 }
 
+/* One for each contact, in their order; empty: it has none. */
+static void coats_get(struct cbor_reader *r, struct ticket *t)
+{
+    uint64_t n = cbor_array_begin(r, TICKET_CONTACTS_MAX);
+    r->failed = r->failed || n != t->n_contacts;
+    for (uint64_t i = 0; i < n && !r->failed; i++) {
+        struct slice wire = cbor_bytes(r, ADDR_WIRE_MAX);
+        struct addr *coat = &t->contacts[i].coat;
+        if (!r->failed && wire.len > 0 &&
+            (addr_decode(wire, coat) != IPX_OK || addr_scope(coat) == ADDR_SCOPE_NONE)) {
+            r->failed = true;
+        }
+    }
+    cbor_array_end(r);
+}
+
 static void content_key_get(struct cbor_reader *r, uint64_t key, struct ticket *t)
 {
     struct slice pub;
@@ -274,6 +323,9 @@ static void content_key_get(struct cbor_reader *r, uint64_t key, struct ticket *
         break;
     case TEXT_CONTACTS:
         contacts_get(r, t);
+        break;
+    case TEXT_COATS:
+        coats_get(r, t);
         break;
     case TEXT_ISSUED_BY:
         cbor_text_copy(r, t->issued_by, sizeof t->issued_by);

@@ -9,8 +9,8 @@
  * is named by its hash alone: the joiner sees it with the answer, and verifies then.
  *
  * Text: "ipxt1" + base32(CBOR) + 4 characters of checksum; case and white space are ignored.
- * Without prefixes it is at most 680 characters. Times are Unix ms. Pure; callers: node (invite,
- * join), base/admit (redemption), base/cert (admitted chains).
+ * Without prefixes and coats it is at most 680 characters. Times are Unix ms. Pure; callers: node
+ * (invite, join), base/admit (redemption), base/cert (admitted chains).
  */
 #include "base/addr.h"
 #include "base/cert.h"
@@ -18,7 +18,7 @@
 #define TICKET_PREFIX "ipxt1"
 #define TICKET_PUBLIC_MAX 288 /* public part with its signature */
 #define TICKET_CONTACTS_MAX 2 /* more would not make joining surer but the text longer */
-#define TICKET_TEXT_SIZE 808  /* the longest text and NUL */
+#define TICKET_TEXT_SIZE 874  /* the longest text and NUL */
 #define TICKET_INPUT_MAX 4096 /* characters looked at, white space counted */
 #define TICKET_LIFE_MS (INT64_C(24) * 3600 * 1000) /* unless --expires says otherwise */
 
@@ -32,6 +32,7 @@ struct ticket_body { /* what the issuer signed */
 struct ticket_contact {
     struct node_id id;
     struct addr addr;
+    struct addr coat; /* where its links wear a coat (node/tls.h); ADDR_NONE: nowhere */
 };
 
 /* A plain value with secrets: ticket_wipe() it. */

@@ -17,6 +17,7 @@ static enum ipx_err init_self(struct gossip *g, const struct gossip_config *conf
     self->told = GOSSIP_STATE_ALIVE;
     self->boot = config->boot;
     self->n_addrs = (uint8_t)config->n_addrs;
+    self->coat = config->coat;
     for (unsigned i = 0; i < config->n_addrs; i++) {
         self->addrs[i] = config->addrs[i];
     }

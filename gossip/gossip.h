@@ -27,6 +27,7 @@ struct gossip_config {
     struct gossip_boot boot;  /* on disk already: generation above all earlier ones of this key */
     const struct addr *addrs; /* where we can be reached, best first; copied */
     unsigned n_addrs;         /* <= GOSSIP_ADDRS_MAX */
+    struct addr coat;         /* where our links wear a coat; ADDR_NONE: nowhere */
     uint32_t capacity;        /* members, self included; 0: 1,024 */
     struct mem *mem;
     const struct trace *trace; /* NULL allowed */

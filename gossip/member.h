@@ -63,6 +63,7 @@ struct gossip_member {
     struct cert_facts facts;
     struct addr addr;                    /* where it was last heard; ADDR_NONE before */
     struct addr addrs[GOSSIP_ADDRS_MAX]; /* as it says itself */
+    struct addr coat;                    /* where its links wear a coat; ADDR_NONE: nowhere */
     uint8_t n_addrs;
     uint8_t state;  /* enum gossip_state */
     uint8_t reason; /* enum gossip_reason, of DEAD and LEFT */

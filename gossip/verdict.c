@@ -11,6 +11,7 @@ static void encode_own_alive(const struct gossip *g, struct gossip_alive *ret)
                                  .incarnation = self->incarnation,
                                  .record_seq = self->record_seq,
                                  .n_addrs = self->n_addrs,
+                                 .coat = self->coat,
                                  .chain_hash = crypt_hash(gossip_bytes_slice(&self->chain))};
     memcpy(ret->addrs, self->addrs, sizeof(ret->addrs));
 }
@@ -215,6 +216,7 @@ void gossip_verdict_apply(struct gossip *g, uint64_t now_us, const struct gossip
     m->record_seq = alive->record_seq;
     m->n_addrs = alive->n_addrs;
     memcpy(m->addrs, alive->addrs, sizeof(m->addrs));
+    m->coat = alive->coat;
     gossip_bytes_clear(g->mem, &m->leave);
     if (m->state != GOSSIP_STATE_ALIVE) {
         gossip_member_move(&g->members, m, now_us, GOSSIP_STATE_ALIVE);

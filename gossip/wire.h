@@ -93,6 +93,7 @@ struct gossip_alive {
     uint64_t record_seq; /* of the node's NODE record in the DHT */
     struct addr addrs[GOSSIP_ADDRS_MAX];
     uint8_t n_addrs;
+    struct addr coat; /* where its links wear a coat; ADDR_NONE: nowhere */
     struct hash chain_hash;
 };
 void gossip_alive_encode(const struct gossip_alive *a, struct writer *w);

@@ -92,7 +92,8 @@ void gossip_alive_encode(const struct gossip_alive *a, struct writer *w)
 {
     uint8_t addr[ADDR_WIRE_MAX];
     assert(a->n_addrs <= GOSSIP_ADDRS_MAX);
-    put_head(w, 7, &a->pk, &a->boot);
+    bool has_coat = a->coat.family != ADDR_NONE;
+    put_head(w, 7 + has_coat, &a->pk, &a->boot);
     put_uint(w, 8, a->incarnation);
     put_uint(w, 10, a->record_seq);
     cbor_put_u64(w, 12);
@@ -102,6 +103,16 @@ void gossip_alive_encode(const struct gossip_alive *a, struct writer *w)
     }
     cbor_put_u64(w, 14);
     cbor_put_bytes(w, slice_of(a->chain_hash.bytes, sizeof(a->chain_hash.bytes)));
+    if (has_coat) {
+        cbor_put_u64(w, 15);
+        cbor_put_bytes(w, slice_of(addr, addr_encode(&a->coat, addr)));
+    }
+}
+
+static void read_coat(struct cbor_reader *r, struct gossip_alive *a)
+{
+    struct slice addr = cbor_bytes(r, ADDR_WIRE_MAX);
+    r->failed = r->failed || addr_decode(addr, &a->coat) != IPX_OK;
 }
 
 static void read_addrs(struct cbor_reader *r, struct gossip_alive *a)
@@ -141,6 +152,9 @@ enum ipx_err gossip_alive_decode(struct slice in, struct gossip_alive *ret)
             break;
         case 14:
             cbor_bytes_fixed(&r, a.chain_hash.bytes, sizeof(a.chain_hash.bytes));
+            break;
+        case 15:
+            read_coat(&r, &a);
             break;
         default:
             cbor_skip_unknown(&r, key);

@@ -398,14 +398,14 @@ enum ipx_err admission_invite(struct node *n, const struct invite_plan *plan, st
     }
     memcpy(t.gate_key, n->config.gates[0], sizeof(t.gate_key));
     if (n->config.n_listen > 0) {
-        t.contacts[t.n_contacts++] =
-            (struct ticket_contact){.id = n->config.key.pk, .addr = n->config.listen[0]};
+        t.contacts[t.n_contacts++] = (struct ticket_contact){
+            .id = n->config.key.pk, .addr = n->config.listen[0], .coat = n->config.coat};
     }
     for (const struct gossip_member *m = gossip_next(&n->gossip, NULL);
          m != NULL && t.n_contacts < TICKET_CONTACTS_MAX; m = gossip_next(&n->gossip, m)) {
         if (gossip_member_is_live(m) && admit_is_allowed(&m->facts) && m->n_addrs > 0) {
             t.contacts[t.n_contacts++] =
-                (struct ticket_contact){.id = m->facts.id, .addr = m->addrs[0]};
+                (struct ticket_contact){.id = m->facts.id, .addr = m->addrs[0], .coat = m->coat};
         }
     }
     enum ipx_err err = IPX_REFUSED;

@@ -41,9 +41,9 @@ const struct arg_flag args_flags[FLAG_N] = {
     [FLAG_ACCEPT] = VALUE("accept", 0, ARG_EXPR, "EXPR",
                           "whose tasks this node runs (job.lab == "
                           "lab)"),
-    [FLAG_LISTEN] = VALUE("listen", 0, ARG_ADDR, "ADDR",
-                          "address to listen on (every one, port "
-                          "7433 or the next free)"),
+    [FLAG_LISTEN] = REPEAT("listen", 0, ARG_ADDR, "[tls:]ADDR",
+                           "address to listen on (every one, port 7433 or the next free); "
+                           "with tls: for links within TLS beside it (port 443)"),
     [FLAG_NAME] = VALUE("name", 0, ARG_NAME, "NAME", "name of the node (from the host's name)"),
     [FLAG_FG] = SWITCH("fg", 0, "stay in the foreground, log to stderr"),
     [FLAG_WHERE] = REPEAT("where", 0, ARG_EXPR, "EXPR", "only where EXPR is true; repeat = and"),

@@ -152,3 +152,15 @@ char *cmd_where(struct cmd *c, enum flag_id flag)
     }
     return text;
 }
+
+const char *cmd_listen(struct cmd *c, char out[static CMD_LISTEN_SIZE])
+{
+    const char *one;
+    size_t len = 0;
+    for (size_t i = 0; (one = args_nth(&c->args, FLAG_LISTEN, i)) != NULL; i++) {
+        size_t room = CMD_LISTEN_SIZE - len; /* one too many is cut, and then no address */
+        len += (size_t)snprintf(out + len, room, "%s%s", i > 0 ? "," : "", one);
+        len = IPX_MIN(len, (size_t)CMD_LISTEN_SIZE - 1);
+    }
+    return len > 0 ? out : NULL;
+}

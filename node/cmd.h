@@ -84,6 +84,9 @@ struct cmd_request {
     void *user;
 };
 int cmd_request(struct cmd *c, const struct cmd_request *request);
+/* All --listen, with commas between; NULL if none. */
+#define CMD_LISTEN_SIZE 512
+const char *cmd_listen(struct cmd *c, char out[static CMD_LISTEN_SIZE]);
 /* All --where (FLAG_WHERE or FLAG_WHERE_FIELDS) joined by `and`, "" if none, in memory of c->mem;
  * NULL: too long, and told. */
 char *cmd_where(struct cmd *c, enum flag_id flag);

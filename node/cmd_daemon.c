@@ -16,6 +16,7 @@
 #include "node/uv_shell.h"
 
 #define DAEMON_MEM_MAX ((size_t)1 << 30) /* what peers and clients may make a node keep */
+#define LISTEN_SIZE 512                  /* text of --listen */
 #define STOP_TRIES 500                   /* of 10 ms, before a child is killed */
 
 struct daemon {
@@ -67,7 +68,38 @@ static bool listen_on(struct daemon *d, const char *text)
                  err == IPX_EXISTS ? "the port is taken" : "this machine has no such address");
         return fail(d, err, "cannot listen", why, "Choose another: ipx-node up --listen IP:PORT");
     }
-    d->home.config.listen[d->home.config.n_listen++] = d->shell.sockets[0].addr;
+    d->home.config.listen[d->home.config.n_listen++] =
+        d->shell.sockets[d->shell.n_sockets - 1].addr;
+    return true;
+}
+
+/* Links within TLS at `text`; after the others, whose address may be what is told. */
+static bool listen_coat(struct daemon *d, const char *text)
+{
+    struct addr want, got;
+    struct node_config *config = &d->home.config;
+    const char *why = "coat.tls in the home cannot be used";
+    if (addr_parse(slice_text(text), NODE_COAT_PORT_DEFAULT, &want) != IPX_OK) {
+        return fail(d, IPX_MALFORMED, "cannot listen", "the address behind tls: is not valid",
+                    "Example: --listen tls:192.0.2.1:443");
+    }
+    enum ipx_err err = shell_listen_coat(&d->shell, &want, &got);
+    if (err != IPX_OK) {
+        why = err == IPX_EXISTS        ? "the port is taken"
+              : err == IPX_UNREACHABLE ? "this machine has no such address, or the port is not for "
+                                         "this user"
+                                       : why;
+        return fail(d, err, "cannot listen for TLS", why,
+                    err == IPX_EXISTS || err == IPX_UNREACHABLE
+                        ? "Choose another: ipx-node up --listen tls:IP:PORT"
+                        : "Remove that file: a new one is made");
+    }
+    for (size_t i = 0; addr_scope(&got) == ADDR_SCOPE_NONE && i < config->n_listen; i++) {
+        uint16_t port = got.port; /* on every address: told is the first */
+        got = config->listen[i];
+        got.port = port;
+    }
+    config->coat = got;
     return true;
 }
 
@@ -114,6 +146,28 @@ static bool listen_everywhere(struct daemon *d)
     }
     tell_addresses(d, has_v6);
     return true;
+}
+
+/* The addresses of --listen, commas between. */
+static bool listen_all(struct daemon *d, const char *given)
+{
+    char text[LISTEN_SIZE], *coat = NULL, *rest = NULL;
+    bool has_plain = false;
+    snprintf(text, sizeof(text), "%s", given);
+    for (char *one = strtok_r(text, ",", &rest); one != NULL; one = strtok_r(NULL, ",", &rest)) {
+        if (strncmp(one, "tls:", 4) != 0) {
+            has_plain = true;
+            if (!listen_on(d, one)) { /* full: shell_listen says so */
+                return false;
+            }
+        } else if (coat == NULL) {
+            coat = one + 4;
+        } else {
+            return fail(d, IPX_MALFORMED, "cannot listen",
+                        "only one address may stand behind tls:", "");
+        }
+    }
+    return (has_plain || listen_everywhere(d)) && (coat == NULL || listen_coat(d, coat));
 }
 
 /* --- making --- */
@@ -181,7 +235,7 @@ static void on_minute(void *user)
 
 static bool make_node(struct daemon *d)
 {
-    char sock[HOME_PATH_MAX + 8], listen[128];
+    char sock[HOME_PATH_MAX + 8], listen[LISTEN_SIZE];
     const char *given = d->options->listen;
     enum ipx_err err = shell_init(&d->shell, &d->mem, d->options->home);
     if (err != IPX_OK) {
@@ -193,7 +247,7 @@ static bool make_node(struct daemon *d)
         os_home_listen(d->options->home, listen, sizeof(listen))) {
         given = listen;
     }
-    if (!(given != NULL && given[0] != '\0' ? listen_on(d, given) : listen_everywhere(d))) {
+    if (!listen_all(d, given != NULL ? given : "")) {
         return false;
     }
     snprintf(sock, sizeof(sock), "%s/sock", d->options->home);

@@ -133,7 +133,7 @@ static int get_ticket(struct joining *j)
 static int write_home(struct joining *j)
 {
     struct cmd *c = j->c;
-    char text[TICKET_TEXT_SIZE], why[HOME_PATH_MAX + 128];
+    char text[TICKET_TEXT_SIZE], why[HOME_PATH_MAX + 128], listen[CMD_LISTEN_SIZE];
     struct crypt_keypair key;
     size_t len = ticket_print(&j->ticket, text);
     struct home_seed seed = {.mesh = j->ticket.body.mesh,
@@ -141,7 +141,7 @@ static int write_home(struct joining *j)
                              .name = j->name,
                              .n_gates = 1,
                              .ticket = slice_of(text, len),
-                             .listen = args_text(&c->args, FLAG_LISTEN),
+                             .listen = cmd_listen(c, listen),
                              .accept = args_text(&c->args, FLAG_ACCEPT),
                              .labels = slice_text(j->labels)};
     os_entropy_key(seed.key_seed, &key);

@@ -52,8 +52,9 @@ int life_foreground(pid_t pid)
 
 int cmd_up(struct cmd *c)
 {
+    char listen[CMD_LISTEN_SIZE];
     struct daemon_options options = {.home = c->home,
-                                     .listen = args_text(&c->args, FLAG_LISTEN),
+                                     .listen = cmd_listen(c, listen),
                                      .accept = args_text(&c->args, FLAG_ACCEPT),
                                      .is_fg = args_has(&c->args, FLAG_FG)};
     struct daemon_failure failure;

@@ -113,6 +113,7 @@ static int make_keys(struct making *m)
 static int write_home(struct making *m)
 {
     struct cmd *c = m->c;
+    char listen[CMD_LISTEN_SIZE];
     struct home_seed seed = {.mesh = m->made.mesh,
                              .mesh_name = m->name,
                              .name = m->node_name,
@@ -120,7 +121,7 @@ static int write_home(struct making *m)
                              .chain = slice_of(m->made.chain, m->made.chain_len),
                              .has_issuer = true,
                              .issuer_cert = slice_of(m->made.signer.bytes, m->made.signer.len),
-                             .listen = args_text(&c->args, FLAG_LISTEN),
+                             .listen = cmd_listen(c, listen),
                              .accept = args_text(&c->args, FLAG_ACCEPT),
                              .labels = slice_text(m->labels)};
     struct slice root = slice_of(m->root_file, m->root_file_len);

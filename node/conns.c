@@ -306,6 +306,7 @@ void conns_close_all(struct node *n)
             conns_close(n, c, IPX_END);
         }
     }
+    dials_end_all(n); /* no try of theirs is left */
 }
 
 /* --- output --- */
@@ -336,6 +337,7 @@ static bool drain_conn(struct node *n, struct conn *c, struct node_action *ret)
         ret->type = NODE_ACTION_CONN_DIAL;
         ret->u.conn.conn = c->id;
         ret->u.conn.to = c->addr;
+        ret->u.conn.is_coat = c->is_coat;
         return true;
     }
     if (write_some(n, c, ret)) {

@@ -48,6 +48,10 @@ static void listen_text(const struct node *n, char *out, size_t size)
         addr_text(&n->config.listen[i], addr);
         used += (size_t)snprintf(out + used, size - used, "%s%s", i > 0 ? " " : "", addr);
     }
+    if (n->config.coat.family != ADDR_NONE) {
+        addr_text(&n->config.coat, addr);
+        snprintf(out + used, size - used, "%stls:%s", used > 0 ? " " : "", addr);
+    }
 }
 
 /* When any other member was heard last; 0: never. */
@@ -64,7 +68,7 @@ static uint64_t last_heard_us(const struct node *n)
 void control_status(struct control_call *c)
 {
     struct node *n = c->n;
-    char id[ID_SHORT_LEN + 1], mesh[33], listen[NODE_LISTEN_MAX * ADDR_TEXT_SIZE];
+    char id[ID_SHORT_LEN + 1], mesh[33], listen[(NODE_LISTEN_MAX + 2) * ADDR_TEXT_SIZE];
     struct exec_stats stats = {0};
     struct exec_vitals vitals = {0};
     if (n->has_cores) {

@@ -27,6 +27,7 @@
 #include "exec/exec.h"
 #include "gossip/gossip.h"
 #include "node/chains.h"
+#include "node/coats.h"
 #include "node/control_wire.h"
 #include "node/events.h"
 #include "node/link.h"
@@ -126,6 +127,7 @@ struct node {
     struct list conns; /* struct conn */
     struct list ready; /* those that may have events or output */
     struct list dials;
+    struct coats coats;
     uint32_t n_conns, next_conn;
     struct streams streams;
     struct tunnels tunnels;

@@ -53,6 +53,7 @@ static enum ipx_err start_gossip(struct node *n)
         .boot = {.generation = n->config.generation, .nonce = n->config.boot_nonce},
         .addrs = n->config.listen,
         .n_addrs = (unsigned)IPX_MIN(n->config.n_listen, (size_t)GOSSIP_ADDRS_MAX),
+        .coat = n->config.coat,
         .mem = n->mem,
         .trace = &n->config.trace,
         .rng = &n->rng,

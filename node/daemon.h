@@ -13,7 +13,7 @@
 
 struct daemon_options {
     const char *home;
-    const char *listen; /* --listen, else what the home says; NULL or "" */
+    const char *listen; /* --listen, several by commas; else what the home says; NULL or "" */
     const char *accept; /* --accept; NULL: as before */
     bool is_fg;
 };

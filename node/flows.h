@@ -84,6 +84,7 @@ struct conn {
     struct addr addr;
     struct node_local local; /* of a local client */
     bool is_local, is_dialled;
+    bool is_coat;    /* dialled: within TLS */
     bool is_up;      /* the link's handshake is done */
     bool is_writing; /* a CONN_WRITE is out, on_writable not yet in */
     bool is_gone;    /* the shell has closed it */
@@ -102,6 +103,8 @@ struct dial { /* a link being made; several streams may wait for it */
     bool is_reversed;        /* asked to dial back */
     uint64_t try_us, due_us; /* the present address; all together */
     uint32_t conn;           /* present try, 0: none */
+    uint64_t coat_us;        /* when the peer's coat is tried too; NEVER_US: not, or it has been */
+    uint32_t coat_conn;      /* that try, 0: none */
     struct list streams;
 };
 

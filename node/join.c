@@ -67,6 +67,9 @@ void join_start(struct node *n)
         settle_failed(n, err, "");
         return;
     }
+    for (unsigned i = n->join.ticket.n_contacts; i-- > 0;) {
+        coats_put(&n->coats, &n->join.ticket.contacts[i].id, &n->join.ticket.contacts[i].coat);
+    }
     call_contact(n, 0);
 }
 

@@ -47,6 +47,12 @@ size_t members_addrs(const struct node *n, const struct node_id *id, struct addr
     return count;
 }
 
+const struct addr *members_coat(const struct node *n, const struct node_id *id)
+{
+    const struct gossip_member *m = n->has_cores ? gossip_find(&n->gossip, id) : NULL;
+    return m != NULL && m->coat.family != ADDR_NONE ? &m->coat : coats_find(&n->coats, id);
+}
+
 void members_send(struct node *n, const struct node_id *to, const struct addr *hint, uint8_t type,
                   uint32_t req_id, struct slice body)
 {

@@ -133,6 +133,7 @@ enum ipx_err node_new(const struct node_config *config, struct node **ret)
     n->state = NODE_STATE_JOINING;
     rng_init(&n->rng, config->seed);
     conns_init(n);
+    err_ignore(coats_decode(config->saved[NODE_SAVE_COATS], &n->coats), "it is only a help");
     streams_init(n);
     n->saving = NODE_SAVE_N;
     snprintf(n->self.name, sizeof(n->self.name), "%s", config->name);
@@ -365,6 +366,9 @@ static void save_bytes(struct node *n, enum node_save what, struct writer *w)
         break;
     case NODE_SAVE_GENERATION:
         writer_u32(w, n->config.generation);
+        break;
+    case NODE_SAVE_COATS:
+        coats_encode(&n->coats, w);
         break;
     case NODE_SAVE_N:
         break;

@@ -30,6 +30,7 @@
 #define NODE_LISTEN_MAX 8    /* own addresses told to others */
 #define NODE_GATES_MAX 8
 #define NODE_PORT_DEFAULT 7433
+#define NODE_COAT_PORT_DEFAULT 443 /* what strict firewalls let pass */
 
 enum node_save {                  /* what is kept in the home; one file each, replaced atomically */
                  NODE_SAVE_CHAIN, /* own chain, own name (join, renewal) */
@@ -41,6 +42,7 @@ enum node_save {                  /* what is kept in the home; one file each, re
                  NODE_SAVE_POLICY,     /* accept expression */
                  NODE_SAVE_GENERATION, /* u32 big-endian: a higher boot of this key was heard at
                                           start */
+                 NODE_SAVE_COATS,      /* of peers, for a start behind a firewall (coats.h) */
                  NODE_SAVE_N
 };
 
@@ -78,7 +80,8 @@ struct node_config {
     struct slice saved[NODE_SAVE_N];     /* what was saved last; empty if never */
     struct addr listen[NODE_LISTEN_MAX]; /* own addresses as others may dial them */
     size_t n_listen;
-    struct ad *ad;       /* labels and resources found at start (takes a reference) */
+    struct addr coat; /* where our links wear a coat, as others may dial it; ADDR_NONE: nowhere */
+    struct ad *ad;    /* labels and resources found at start (takes a reference) */
     struct slice accept; /* --accept; empty = saved one, else `job.lab == lab` */
     uint32_t slots;      /* cores offered */
     bool offers;         /* false: runs no tasks at all */
@@ -105,6 +108,7 @@ struct node_action {
             uint32_t conn;
             struct addr to;
             struct slice bytes;
+            bool is_coat; /* CONN_DIAL: TLS first, connected means within it */
         } conn;
         const struct exec_action *exec;
         struct {

@@ -8,8 +8,9 @@
  *   name         the wanted node name while joining
  *   ticket       only while joining
  *   issuer.key, issuer.cert   only where the mesh was made (or an issuer was put)
- *   chain contacts seq book issuers labels policy   what the node asked to save (node.h)
+ *   chain contacts seq book issuers labels policy coats   what the node asked to save (node.h)
  *   generation   u32, incremented and synced before each start
+ *   coat.tls                  certificate and key of the coats, made when first needed
  *   root.key                  sealed, where the mesh was made with a passphrase
  *   listen, accept            what --listen said, for `up`
  *   node.log, node.log.1      logfmt, two files of 8 MiB

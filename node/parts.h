@@ -25,6 +25,8 @@ void members_dispatch(struct node *n, const struct session_action *a, bool is_ea
 size_t members_addrs(const struct node *n, const struct node_id *id, struct addr *ret, size_t max);
 /* As exec sees them; of this node the live ones. */
 void members_vitals(struct node *n, const struct gossip_member *m, struct exec_vitals *ret);
+/* Where the peer's links wear a coat; NULL: nowhere that we know of. */
+const struct addr *members_coat(const struct node *n, const struct node_id *id);
 void members_update_ad(struct node *n);
 void members_update_vitals(struct node *n);
 /* Every member, this node first: NULL -> self; NULL at the end. */
@@ -105,6 +107,7 @@ void dials_adopt(struct node *n, struct conn *c); /* a link is up: what waits fo
 void dials_on_failed(struct node *n, const struct node_id *peer, uint32_t conn);
 void dials_tick(struct node *n);
 uint64_t dials_deadline(const struct node *n);
+void dials_end_all(struct node *n); /* what waits for them is lost */
 void dials_done(struct node *n);
 
 /* streams.c */

@@ -188,13 +188,17 @@ bool tunnels_on_session_failed(struct node *n, const struct node_id *peer)
     return true;
 }
 
-/* Where the peer listens, as far as is known; ADDR_NONE. An accepted connection does not show it.
- */
+/* Where the peer listens, as far as is known; ADDR_NONE. An accepted connection does not show it,
+ * nor does one in a coat. */
 static struct addr addr_of(struct node *n, const struct conn *c)
 {
     struct addr addrs[GOSSIP_ADDRS_MAX + 2];
-    if (c->is_dialled) {
+    const struct tunnel *t = find(n, &c->peer);
+    if (c->is_dialled && !c->is_coat) {
         return c->addr;
+    }
+    if (c->is_coat && t != NULL && t->addr.family != ADDR_NONE) {
+        return t->addr; /* a coat's port takes links alone */
     }
     size_t count = members_addrs(n, &c->peer, addrs, ARRAY_LEN(addrs));
     return count > 0 ? addrs[0] : (struct addr){.family = ADDR_NONE};

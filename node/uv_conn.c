@@ -6,27 +6,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "node/uv_shell.h"
+#include "node/uv_conn.h"
 
 #define NOTSENT_LOWAT (128 * 1024) /* bytes the kernel may hold unsent: keeps priorities ours */
 #define USER_TIMEOUT_MS 20000      /* unacknowledged bytes for this long: the link is dead */
-
-struct shell_conn {
-    union {
-        uv_stream_t stream;
-        uv_tcp_t tcp;
-        uv_pipe_t pipe;
-    } h;
-    uv_write_t write;
-    uv_connect_t connect;
-    uv_shutdown_t shutdown;
-    struct shell *shell;
-    struct list list;
-    uint32_t id;
-    bool is_writing, is_closing;
-    size_t pending_len;
-    uint8_t *pending; /* what the kernel did not take at once; NODE_WRITE_MAX bytes when there */
-};
 
 void addr_to_sockaddr(const struct addr *a, struct sockaddr_storage *ret)
 {
@@ -73,7 +56,7 @@ static struct shell_conn *find(struct shell *s, uint32_t id)
     return NULL;
 }
 
-static struct shell_conn *conn_new(struct shell *s, uint32_t id, bool is_local)
+struct shell_conn *shell_conn_new(struct shell *s, uint32_t id, bool is_local)
 {
     struct shell_conn *c = mem_alloc(s->mem, sizeof(*c));
     if (c == NULL) {
@@ -94,11 +77,12 @@ static struct shell_conn *conn_new(struct shell *s, uint32_t id, bool is_local)
 static void on_closed(uv_handle_t *h)
 {
     struct shell_conn *c = h->data;
+    shell_coat_drop(c);
     mem_free(c->shell->mem, c->pending);
     mem_free(c->shell->mem, c);
 }
 
-static void conn_destroy(struct shell_conn *c)
+void shell_conn_destroy(struct shell_conn *c)
 {
     if (c->is_closing) {
         return;
@@ -108,16 +92,16 @@ static void conn_destroy(struct shell_conn *c)
     uv_close((uv_handle_t *)&c->h.stream, on_closed);
 }
 
-static void conn_fail(struct shell_conn *c, enum ipx_err err)
+void shell_conn_fail(struct shell_conn *c, enum ipx_err err)
 {
     struct shell *s = c->shell;
     uint32_t id = c->id;
-    conn_destroy(c);
+    shell_conn_destroy(c);
     node_on_closed(s->node, shell_now_us(s), id, err);
     shell_drain(s);
 }
 
-static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *ret)
+void shell_conn_on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *ret)
 {
     (void)suggested;
     struct shell_conn *c = h->data;
@@ -132,7 +116,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
         node_on_bytes(s->node, shell_now_us(s), c->id, slice_of(b->base, (size_t)n));
         shell_drain(s);
     } else if (n < 0) {
-        conn_fail(c, n == UV_EOF ? IPX_END : IPX_IO);
+        shell_conn_fail(c, n == UV_EOF ? IPX_END : IPX_IO);
     }
 }
 
@@ -181,39 +165,49 @@ static bool identify_local(struct shell_conn *c, struct node_local *ret)
 
 static void accept_local(struct shell *s, uv_stream_t *listener)
 {
-    struct shell_conn *c = conn_new(s, s->next_accepted++, true);
+    struct shell_conn *c = shell_conn_new(s, s->next_accepted++, true);
     struct node_local who;
     if (c == NULL) {
         return;
     }
     if (uv_accept(listener, &c->h.stream) != 0 || !identify_local(c, &who)) {
-        conn_destroy(c);
+        shell_conn_destroy(c);
         return;
     }
     node_on_local(s->node, shell_now_us(s), c->id, &who);
-    uv_read_start(&c->h.stream, on_alloc, on_read);
+    uv_read_start(&c->h.stream, shell_conn_on_alloc, on_read);
     shell_drain(s);
+}
+
+struct shell_conn *shell_conn_accepted(struct shell *s, uv_stream_t *listener,
+                                       struct addr *ret_from)
+{
+    s->next_accepted |= NODE_CONN_ACCEPTED; /* after a wrap too */
+    struct shell_conn *c = shell_conn_new(s, s->next_accepted++, false);
+    struct sockaddr_storage sa;
+    int len = sizeof(sa);
+    if (c == NULL) {
+        return NULL;
+    }
+    if (uv_accept(listener, &c->h.stream) != 0 ||
+        uv_tcp_getpeername(&c->h.tcp, (struct sockaddr *)&sa, &len) != 0) {
+        shell_conn_destroy(c);
+        return NULL;
+    }
+    tune_tcp(c);
+    addr_from_sockaddr((struct sockaddr *)&sa, ret_from);
+    return c;
 }
 
 static void accept_tcp(struct shell *s, uv_stream_t *listener)
 {
-    struct shell_conn *c = conn_new(s, s->next_accepted++, false);
-    struct sockaddr_storage sa;
-    int len = sizeof(sa);
-    if (c == NULL) {
-        return;
-    }
-    if (uv_accept(listener, &c->h.stream) != 0 ||
-        uv_tcp_getpeername(&c->h.tcp, (struct sockaddr *)&sa, &len) != 0) {
-        conn_destroy(c);
-        return;
-    }
-    tune_tcp(c);
     struct addr from;
-    addr_from_sockaddr((struct sockaddr *)&sa, &from);
-    uv_read_start(&c->h.stream, on_alloc, on_read);
-    node_on_accept(s->node, shell_now_us(s), c->id, &from);
-    shell_drain(s);
+    struct shell_conn *c = shell_conn_accepted(s, listener, &from);
+    if (c != NULL) {
+        uv_read_start(&c->h.stream, shell_conn_on_alloc, on_read);
+        node_on_accept(s->node, shell_now_us(s), c->id, &from);
+        shell_drain(s);
+    }
 }
 
 void shell_conn_accept(uv_stream_t *listener, int status)
@@ -239,28 +233,32 @@ static void on_connect(uv_connect_t *req, int status)
     }
     if (status != 0) {
         uint32_t id = c->id;
-        conn_destroy(c);
+        shell_conn_destroy(c);
         node_on_connected(s->node, shell_now_us(s), id, IPX_UNREACHABLE);
+    } else if (c->wants_coat) {
+        tune_tcp(c);
+        shell_coat_begin(c, NULL);
     } else {
         tune_tcp(c);
-        uv_read_start(&c->h.stream, on_alloc, on_read);
+        uv_read_start(&c->h.stream, shell_conn_on_alloc, on_read);
         node_on_connected(s->node, shell_now_us(s), c->id, IPX_OK);
     }
     shell_drain(s);
 }
 
-void shell_conn_dial(struct shell *s, uint32_t id, const struct addr *to)
+void shell_conn_dial(struct shell *s, uint32_t id, const struct addr *to, bool is_coat)
 {
     struct sockaddr_storage sa;
-    struct shell_conn *c = conn_new(s, id, false);
+    struct shell_conn *c = shell_conn_new(s, id, false);
     addr_to_sockaddr(to, &sa);
     if (c != NULL) {
         c->connect.data = c;
+        c->wants_coat = is_coat;
     }
     if (c == NULL ||
         uv_tcp_connect(&c->connect, &c->h.tcp, (struct sockaddr *)&sa, on_connect) != 0) {
         if (c != NULL) {
-            conn_destroy(c);
+            shell_conn_destroy(c);
         }
         node_on_connected(s->node, shell_now_us(s), id, IPX_UNREACHABLE);
     }
@@ -275,7 +273,7 @@ static void on_written(uv_write_t *req, int status)
         return;
     }
     if (status != 0) {
-        conn_fail(c, IPX_IO);
+        shell_conn_fail(c, IPX_IO);
         return;
     }
     node_on_writable(s->node, shell_now_us(s), c->id);
@@ -288,7 +286,7 @@ static void write_later(struct shell_conn *c, struct slice rest)
         c->pending = mem_alloc(c->shell->mem, NODE_WRITE_MAX);
     }
     if (c->pending == NULL) {
-        conn_fail(c, IPX_NO_MEMORY);
+        shell_conn_fail(c, IPX_NO_MEMORY);
         return;
     }
     memcpy(c->pending, rest.data, rest.len);
@@ -297,7 +295,7 @@ static void write_later(struct shell_conn *c, struct slice rest)
     c->is_writing = true;
     if (uv_write(&c->write, &c->h.stream, &b, 1, on_written) != 0) {
         c->is_writing = false;
-        conn_fail(c, IPX_IO);
+        shell_conn_fail(c, IPX_IO);
     }
 }
 
@@ -307,11 +305,16 @@ void shell_conn_write(struct shell *s, uint32_t id, struct slice bytes)
     if (c == NULL) {
         return; /* closed from below a moment ago; the node is told by node_on_closed */
     }
-    assert(!c->is_writing && bytes.len <= NODE_WRITE_MAX);
+    assert(bytes.len <= NODE_WRITE_MAX);
+    if (c->coat != NULL) {
+        shell_coat_write(c, bytes);
+        return;
+    }
+    assert(!c->is_writing);
     uv_buf_t b = uv_buf_init((char *)(uintptr_t)bytes.data, (unsigned)bytes.len);
     int n = uv_try_write(&c->h.stream, &b, 1);
     if (n < 0 && n != UV_EAGAIN) {
-        conn_fail(c, IPX_IO);
+        shell_conn_fail(c, IPX_IO);
     } else if (n >= 0 && (size_t)n == bytes.len) {
         node_on_writable(s->node, shell_now_us(s), id);
     } else {
@@ -320,10 +323,10 @@ void shell_conn_write(struct shell *s, uint32_t id, struct slice bytes)
     }
 }
 
-static void on_shutdown(uv_shutdown_t *req, int status)
+void shell_conn_on_shutdown(uv_shutdown_t *req, int status)
 {
     (void)status;
-    conn_destroy(req->data);
+    shell_conn_destroy(req->data);
 }
 
 void shell_conn_close(struct shell *s, uint32_t id)
@@ -333,23 +336,33 @@ void shell_conn_close(struct shell *s, uint32_t id)
         return;
     }
     list_unlink(&c->list); /* the id may be forgotten; what was written still goes out */
-    list_init(&c->list);
+    list_push_front(&s->ending, &c->list);
     c->shutdown.data = c;
     if (uv_is_closing((uv_handle_t *)&c->h.stream)) {
         return;
     }
     uv_read_stop(&c->h.stream);
-    if (uv_shutdown(&c->shutdown, &c->h.stream, on_shutdown) != 0) {
-        conn_destroy(c);
+    if (c->coat != NULL) {
+        shell_coat_close(c);
+        return;
+    }
+    if (uv_shutdown(&c->shutdown, &c->h.stream, shell_conn_on_shutdown) != 0) {
+        shell_conn_destroy(c);
+    }
+}
+
+static void destroy_all(struct list *conns)
+{
+    struct shell_conn *c;
+    struct list *next;
+    LIST_EACH(c, next, conns, struct shell_conn, list)
+    {
+        shell_conn_destroy(c);
     }
 }
 
 void shell_conn_close_all(struct shell *s)
 {
-    struct shell_conn *c;
-    struct list *next;
-    LIST_EACH(c, next, &s->conns, struct shell_conn, list)
-    {
-        conn_destroy(c);
-    }
+    destroy_all(&s->conns);
+    destroy_all(&s->ending);
 }

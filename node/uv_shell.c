@@ -88,7 +88,7 @@ static void act(struct shell *s, const struct node_action *a)
         send_datagram(s, &a->u.udp.to, a->u.udp.bytes);
         break;
     case NODE_ACTION_CONN_DIAL:
-        shell_conn_dial(s, a->u.conn.conn, &a->u.conn.to);
+        shell_conn_dial(s, a->u.conn.conn, &a->u.conn.to, a->u.conn.is_coat);
         break;
     case NODE_ACTION_CONN_WRITE:
         shell_conn_write(s, a->u.conn.conn, a->u.conn.bytes);
@@ -181,6 +181,7 @@ enum ipx_err shell_init(struct shell *s, struct mem *mem, const char *home)
     s->armed_us = NEVER_US;
     s->next_accepted = NODE_CONN_ACCEPTED;
     list_init(&s->conns);
+    list_init(&s->ending);
     if (uv_loop_init(&s->loop) != 0) {
         return IPX_IO;
     }
@@ -299,6 +300,7 @@ void shell_done(struct shell *s)
     uv_run(&s->loop, UV_RUN_NOWAIT);
     uv_walk(&s->loop, close_any, NULL);
     uv_run(&s->loop, UV_RUN_DEFAULT);
+    shell_coats_free(s);
     int rc = uv_loop_close(&s->loop);
     assert(rc == 0);
     (void)rc;

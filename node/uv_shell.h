@@ -20,6 +20,7 @@
 #define SHELL_BACKLOG 128
 
 struct shell;
+struct shell_coats; /* uv_coat.c */
 struct shell_conn;
 
 struct shell_socket { /* one listen address: a UDP socket and a TCP listener on the same port */
@@ -51,7 +52,9 @@ struct shell {
     size_t n_sockets;
     uv_pipe_t local; /* the control socket */
     bool has_local;
-    struct list conns; /* struct shell_conn */
+    struct list conns;         /* struct shell_conn */
+    struct list ending;        /* closed by the node, what was written goes out */
+    struct shell_coats *coats; /* NULL: none yet */
     uint32_t next_accepted;
     struct shell_exec *exec;
     uv_signal_t on_term, on_int;
@@ -71,6 +74,11 @@ IPX_MUST_USE enum ipx_err shell_init(struct shell *s, struct mem *mem, const cha
 /* Binds UDP and TCP on `want` (port 0 = any free one; `may_move` = the next free port if taken).
  * Conditions: IPX_EXISTS (port taken), IPX_UNREACHABLE (no such address here). */
 IPX_MUST_USE enum ipx_err shell_listen(struct shell *s, const struct addr *want, bool may_move);
+/* Listens at `want` for links that wear a coat; its certificate is the home's, made now if there is
+ * none. `ret` is the address as bound. Conditions: IPX_EXISTS, IPX_UNREACHABLE, IPX_MALFORMED (the
+ * home's coat.tls). */
+IPX_MUST_USE enum ipx_err shell_listen_coat(struct shell *s, const struct addr *want,
+                                            struct addr *ret);
 /* The control socket at `path` (at most 107 bytes; the caller holds the home's lock). */
 IPX_MUST_USE enum ipx_err shell_listen_local(struct shell *s, const char *path);
 /* The sockets become live and the loop runs until the node says stop; returns its exit code. */
@@ -82,10 +90,11 @@ void shell_drain(struct shell *s);
 
 /* uv_conn.c */
 void shell_conn_accept(uv_stream_t *listener, int status);
-void shell_conn_dial(struct shell *s, uint32_t id, const struct addr *to);
+void shell_conn_dial(struct shell *s, uint32_t id, const struct addr *to, bool is_coat);
 void shell_conn_write(struct shell *s, uint32_t id, struct slice bytes);
 void shell_conn_close(struct shell *s, uint32_t id);
 void shell_conn_close_all(struct shell *s);
+void shell_coats_free(struct shell *s); /* after the loop: uv_coat.c */
 void addr_to_sockaddr(const struct addr *a, struct sockaddr_storage *ret);
 void addr_from_sockaddr(const struct sockaddr *sa, struct addr *ret);
 

@@ -84,6 +84,7 @@ class Node:
         self.mesh, self.name, self.lab = mesh, name, lab
         self.home = os.path.join(mesh.base, name)
         self.pids = set()  # of every daemon that was seen
+        self.inside = []  # a command that its commands run under: another network namespace
 
     @property
     def shown(self):
@@ -98,7 +99,7 @@ class Node:
         return f"/var/tmp/ipx-{number:016x}"
 
     def argv(self, *words):
-        return [self.mesh.binary, words[0], "--home", self.home, *words[1:]]
+        return [*self.inside, self.mesh.binary, words[0], "--home", self.home, *words[1:]]
 
     def try_(self, *words, stdin=b"", timeout=DEADLINE, env=None):
         """The finished command, whatever its exit code; stdout and stderr are bytes."""

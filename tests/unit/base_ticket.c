@@ -34,6 +34,7 @@ static void check_same(const struct ticket *a, const struct ticket *b)
     for (unsigned i = 0; i < a->n_contacts; i++) {
         CHECK(node_id_equal(&a->contacts[i].id, &b->contacts[i].id));
         CHECK(addr_equal(&a->contacts[i].addr, &b->contacts[i].addr));
+        CHECK(addr_equal(&a->contacts[i].coat, &b->contacts[i].coat));
     }
     CHECK_STR(a->issued_by, b->issued_by);
     CHECK_STR(a->body.grant.lab, b->body.grant.lab);
@@ -167,6 +168,7 @@ ALTER(user, w->plan.grant.caps = CERT_ROLE_USER)
 ALTER(no_contact, w->plan.n_contacts = 0)
 ALTER(many_contacts, w->plan.n_contacts = TICKET_CONTACTS_MAX + 1)
 ALTER(bad_addr, w->plan.contacts[1].addr.port = 0)
+ALTER(bad_coat, w->plan.contacts[0].coat = (struct addr){.family = ADDR_V4})
 ALTER(bad_contact, w->plan.contacts[0].id.bytes[31] |= 0x80)
 ALTER(any_lab, memcpy(w->plan.grant.lab, "*", 2))
 ALTER(bad_issued_by, w->plan.issued_by = "A b")
@@ -190,6 +192,7 @@ TEST(ticket, made_within_the_right_of_the_issuer)
         {"a user's", user, IPX_OK},
         {"without a contact", no_contact, IPX_MALFORMED},
         {"too many contacts", many_contacts, IPX_MALFORMED},
+        {"bad coat", bad_coat, IPX_MALFORMED},
         {"contact without a port", bad_addr, IPX_MALFORMED},
         {"contact with a flipped key", bad_contact, IPX_MALFORMED},
         {"for any lab", any_lab, IPX_MALFORMED},
@@ -241,6 +244,12 @@ TEST(ticket, longest_text_fits)
     CHECK(ticket_print(&t, text) <= 700);
     CHECK_OK(ticket_parse(slice_text(text), &back));
     check_same(&t, &back);
+    plan.contacts[0].coat = plan.contacts[0].addr; /* of one, then of both */
+    CHECK_OK(ticket_make(&x.mesh.signer, &plan, FX_WALL, &t));
+    CHECK(ticket_print(&t, text) <= 740);
+    CHECK_OK(ticket_parse(slice_text(text), &back));
+    check_same(&t, &back);
+    plan.contacts[1].coat = plan.contacts[1].addr;
     static const char *const prefixes[] = {"abcdefghijklmnopqrstuvwxyzabcdef",
                                            "abcdefghijklmnopqrstuvwxyz.abc", "x", "y"};
     for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {

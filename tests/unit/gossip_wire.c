@@ -171,6 +171,24 @@ TEST(gossip_wire, refused)
     CHECK_EQ(gossip_msg_decode(GOSSIP_TYPE_SPREAD, slice_of(bytes, 100), &m), IPX_MALFORMED);
 }
 
+TEST(gossip_wire, alive_with_a_coat)
+{
+    uint8_t in[GOSSIP_BODY_MAX];
+    uint8_t out[GOSSIP_BODY_MAX];
+    struct gossip_alive alive;
+    struct slice s = slice_of(
+        in,
+        unhex("a8025820" N11 BOOT "08070a090c81460a0000011d090e5820" N22 "0f460a00000201bb", in));
+    CHECK_OK(gossip_alive_decode(s, &alive));
+    CHECK(alive.coat.family == ADDR_V4 && alive.coat.ip[3] == 2 && alive.coat.port == 443);
+    struct writer w = writer_of(out, sizeof(out));
+    gossip_alive_encode(&alive, &w);
+    CHECK(slice_equal(writer_slice(&w), s));
+    for (size_t len = 0; len < s.len; len++) {
+        CHECK_EQ(gossip_alive_decode(slice_of(in, len), &alive), IPX_MALFORMED);
+    }
+}
+
 TEST(gossip_wire, statements)
 {
     uint8_t in[GOSSIP_BODY_MAX];
