@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Fifty nodes as real processes: all join at once, 15 are killed at once and start again, 15 are
 cut off and come back. Prints the times.
