@@ -11,7 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef IPX_TEST_PLAIN
+#if defined(IPX_TEST_CHECKS)
+/* Only the checks: for a program with its own main that uses a test's helpers. */
+#define CHECK_FAIL(...)                                                                            \
+    do {                                                                                           \
+        fprintf(stderr, __VA_ARGS__);                                                              \
+        fprintf(stderr, "\n");                                                                     \
+        abort();                                                                                   \
+    } while (0)
+
+#elif defined(IPX_TEST_PLAIN)
 
 struct plain_test {
     const char *suite, *name;

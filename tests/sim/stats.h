@@ -54,4 +54,6 @@ uint64_t stats_quantile(uint64_t *values, size_t n, unsigned permille);
 
 /* Each in its own file. */
 void stats_dht_size(struct stats *s);
+void stats_gossip_failures(struct stats *s);
+void stats_gossip_news(struct stats *s);
 void stats_dht_lookup(struct stats *s);

@@ -14,6 +14,8 @@ static const struct {
     void (*run)(struct stats *s);
 } parts[] = {
     {"dht", stats_dht_size},
+    {"gossip", stats_gossip_failures},
+    {"gossip", stats_gossip_news},
     {"dht", stats_dht_lookup},
 };
 

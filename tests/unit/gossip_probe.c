@@ -119,9 +119,8 @@ TEST(gossip_probe, stalls)
     net.on_down = note_down;
     for (unsigned minute = 0; minute < 20; minute++) {
         for (unsigned k = 0; k < 2; k++) {
-            struct net_node *x = &net.nodes[rng_below(&net.rng, 20)];
-            x->stalled_until_us = net.now_us + US_PER_S + rng_below(&net.rng, 15 * US_PER_S);
-            x->due_us = IPX_MAX(x->due_us, x->stalled_until_us);
+            unsigned i = (unsigned)rng_below(&net.rng, 20);
+            net_stall(&net, i, US_PER_S + rng_below(&net.rng, 15 * US_PER_S));
         }
         net_for(&net, 60 * US_PER_S);
         CHECK(net_all_know_all(&net));
