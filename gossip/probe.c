@@ -216,6 +216,11 @@ static void probe_failed(struct gossip *g, uint64_t now_us, struct gossip_probe 
                          struct gossip_member *m)
 {
     bool is_silence = p->n_asked >= 2 && p->n_nacks == 0;
+    if (m->heard_us > p->sent_us) { /* answers were lost, but it lives: it wrote to us since */
+        gossip_probe_health(g, 1);
+        probe_end(p);
+        return;
+    }
     gossip_probe_health(g, p->n_asked == 0 ? 1 : p->n_asked - p->n_nacks);
     probe_end(p);
     gossip_event(g, "probe failed", &m->facts.id, p->n_nacks);
@@ -264,6 +269,7 @@ static void probe_timed_out(struct gossip *g, uint64_t now_us, struct gossip_pro
         break;
     }
     if (p->state == GOSSIP_PROBE_DIRECT) {
+        send_ping(g, m, p->req_id); /* the first may be lost */
         ask_witnesses(g, p, m);
         if (p->n_asked > 0) {
             sm_move(&gossip_probe_table, &p->state, GOSSIP_PROBE_INDIRECT);

@@ -340,7 +340,7 @@ void gossip_verdict_tick(struct gossip *g, uint64_t now_us)
             continue;
         }
         if (m->suspect_due_us <= now_us) {
-            if (m->is_accused_by_self) {
+            if (m->is_accused_by_self && m->heard_us <= m->suspect_us) {
                 die(g, now_us, m);
                 continue;
             }

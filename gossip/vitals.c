@@ -50,22 +50,26 @@ static unsigned step_distance(uint64_t a, uint64_t b)
     return is_edge ? 2 : d;
 }
 
+static uint32_t far(uint32_t a, uint32_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
 unsigned gossip_vitals_distance(const struct gossip_vitals *a, const struct gossip_vitals *b)
 {
     unsigned d = a->flags != b->flags ? 2 : 0;
     d = IPX_MAX(d, step_distance(a->free_slots, b->free_slots));
     d = IPX_MAX(d, step_distance(a->free_cores, b->free_cores));
     d = IPX_MAX(d, step_distance(a->queue_wait_ms, b->queue_wait_ms));
-    /* load and memory never rest: in tenths of all cores and in log2 steps they do, and neither
-     * of them makes a slot free */
-    unsigned load = a->load_permille / 100 != b->load_permille / 100 ? 1 : 0;
-    unsigned memory = log2_step(a->mem_free_mib) != log2_step(b->mem_free_mib) ? 1 : 0;
+    /* load and memory never rest: a tenth of all cores, a half of the memory is a move, wherever
+     * it begins, and neither of them makes a slot free */
+    unsigned load = far(a->load_permille, b->load_permille) >= 100 ? 1 : 0;
+    unsigned memory =
+        far(a->mem_free_mib, b->mem_free_mib) > IPX_MAX(a->mem_free_mib, b->mem_free_mib) / 2 ? 1
+                                                                                              : 0;
     d = IPX_MAX(d, IPX_MAX(load, memory));
     for (unsigned i = 0; i < GOSSIP_VITALS_GPUS; i++) {
-        unsigned ga = a->gpu_free[i];
-        unsigned gb = b->gpu_free[i];
-        unsigned gpu = ga > gb ? ga - gb : gb - ga;
-        d = IPX_MAX(d, IPX_MIN(gpu, 2U));
+        d = IPX_MAX(d, IPX_MIN(far(a->gpu_free[i], b->gpu_free[i]), 2U));
     }
     return d;
 }
@@ -85,10 +89,11 @@ static uint64_t vitals_edge_refill_us(const struct gossip *g)
 void gossip_vitals_set(struct gossip *g, uint64_t now_us, const struct gossip_vitals *v)
 {
     struct gossip_vitals *own = &g->self->vitals;
-    uint32_t epoch = own->epoch;
-    bool is_same = gossip_vitals_distance(own, v) == 0 && g->self->vitals_us != 0;
-    *own = *v;
-    own->epoch = is_same ? epoch : epoch + 1;
+    struct gossip_vitals next = *v;
+    next.epoch = own->epoch;
+    bool is_same = g->self->vitals_us != 0 && vitals_are_equal(own, &next);
+    next.epoch += is_same ? 0 : 1;
+    *own = next;
     g->self->vitals_us = now_us + 1; /* 0 means never */
 }
 
@@ -120,7 +125,7 @@ static void vitals_publish(struct gossip *g, uint64_t now_us)
     uint8_t item[256];
     struct gossip_member *self = g->self;
     struct gossip_vitals_note note = {
-        .pk = self->facts.id, .boot = self->boot, .vitals = self->vitals};
+        .prefix = gossip_prefix(&self->facts.id), .boot = self->boot, .vitals = self->vitals};
     struct writer w = writer_of(body, sizeof(body));
     gossip_vitals_note_encode(&note, &w);
     struct writer out = writer_of(item, sizeof(item));
@@ -180,7 +185,7 @@ void gossip_vitals_item(struct gossip *g, uint64_t now_us, const struct gossip_i
         g->stats.n_malformed++;
         return;
     }
-    struct gossip_member *m = gossip_members_find(&g->members, &note.pk);
+    struct gossip_member *m = gossip_members_prefix(&g->members, note.prefix);
     if (m == NULL || m == g->self || gossip_boot_compare(&m->boot, &note.boot) != 0) {
         return;
     }
@@ -194,7 +199,7 @@ void gossip_vitals_item(struct gossip *g, uint64_t now_us, const struct gossip_i
             return;
         }
     }
-    if (!gossip_item_verify(item, &note.pk, &g->mesh)) {
+    if (!gossip_item_verify(item, &m->facts.id, &g->mesh)) {
         g->stats.n_refused++;
         return;
     }

@@ -18,10 +18,10 @@ struct gossip_peer;
 #define GOSSIP_VITALS_GPUS 4
 
 /* Bytes a second which the zone may spend on vitals, a node; an update costs
- * GOSSIP_VITALS_SENDS packets of about 150 bytes at each node (overlay 3.3). */
+ * GOSSIP_VITALS_SENDS copies of about 125 bytes at each node (overlay 3.3). */
 #define GOSSIP_VITALS_BUDGET 4096
 #define GOSSIP_VITALS_SENDS 4
-#define GOSSIP_VITALS_ITEM_LEN 150
+#define GOSSIP_VITALS_ITEM_LEN 125
 #define GOSSIP_VITALS_RATE (GOSSIP_VITALS_BUDGET / (GOSSIP_VITALS_SENDS * GOSSIP_VITALS_ITEM_LEN))
 #define GOSSIP_VITALS_INTERVAL_US (2 * US_PER_S) /* never more often than this, edges apart */
 #define GOSSIP_VITALS_EDGE_US (500 * US_PER_MS)  /* an edge waits this long at least */
@@ -43,8 +43,8 @@ struct gossip_vitals {
 void gossip_vitals_encode(const struct gossip_vitals *v, uint8_t out[static GOSSIP_VITALS_LEN]);
 /* Every 24 bytes are vitals: there is nothing to refuse. */
 void gossip_vitals_decode(const uint8_t in[static GOSSIP_VITALS_LEN], struct gossip_vitals *ret);
-/* How far the two are apart: 0 = same when quantised (log2 steps; the epoch aside), 1 = moved,
- * 2 = an edge: a field moved two steps or to or from zero, or the flags changed. */
+/* How far the two are apart: 0 = same when quantised (log2 steps, tenths of load; the epoch aside),
+ * 1 = moved, 2 = an edge: a field moved two steps or to or from zero, or the flags changed. */
 unsigned gossip_vitals_distance(const struct gossip_vitals *a, const struct gossip_vitals *b);
 
 /* Own vitals changed. */

@@ -119,7 +119,7 @@ void gossip_ad_note_encode(const struct gossip_ad_note *n, struct writer *w);
 IPX_MUST_USE enum ipx_err gossip_ad_note_decode(struct slice in, struct gossip_ad_note *ret);
 
 struct gossip_vitals_note {
-    struct node_id pk;
+    uint64_t prefix; /* of the key: whoever holds the member knows the rest */
     struct gossip_boot boot;
     struct gossip_vitals vitals;
 };

@@ -256,7 +256,10 @@ void gossip_vitals_note_encode(const struct gossip_vitals_note *n, struct writer
 {
     uint8_t vitals[GOSSIP_VITALS_LEN];
     gossip_vitals_encode(&n->vitals, vitals);
-    put_head(w, 4, &n->pk, &n->boot);
+    cbor_put_map(w, 4);
+    put_uint(w, 2, n->prefix);
+    put_uint(w, 4, n->boot.generation);
+    put_uint(w, 6, n->boot.nonce);
     cbor_put_u64(w, 8);
     cbor_put_bytes(w, slice_of(vitals, sizeof(vitals)));
 }
@@ -271,13 +274,22 @@ enum ipx_err gossip_vitals_note_decode(struct slice in, struct gossip_vitals_not
     cbor_map_begin(&r);
     while (cbor_map_next(&r, &key)) {
         seen |= key_bit(key);
-        if (read_head(&r, key, &n.pk, &n.boot)) {
-            continue;
-        }
-        if (key == 8) {
+        switch (key) {
+        case 2:
+            n.prefix = cbor_u64(&r);
+            break;
+        case 4:
+            n.boot.generation = (uint32_t)cbor_uint_max(&r, UINT32_MAX);
+            break;
+        case 6:
+            n.boot.nonce = cbor_u64(&r);
+            break;
+        case 8:
             cbor_bytes_fixed(&r, vitals, sizeof(vitals));
-        } else {
+            break;
+        default:
             cbor_skip_unknown(&r, key);
+            break;
         }
     }
     if (!read_finish(&r, seen, 0x1e)) {

@@ -68,7 +68,7 @@ static struct slice sign(struct source *s, unsigned by, unsigned about, uint8_t 
         n.hash = crypt_hash(content);
         gossip_ad_note_encode(&n, &b);
     } else if (kind == GOSSIP_KIND_VITALS) {
-        struct gossip_vitals_note n = {.pk = keys[about].pk, .boot = boot};
+        struct gossip_vitals_note n = {.prefix = gossip_prefix(&keys[about].pk), .boot = boot};
         n.vitals.epoch = incarnation;
         gossip_vitals_note_encode(&n, &b);
     } else {

@@ -199,6 +199,8 @@ TEST(gossip_ads, vitals_steps)
     w.mem_free_mib = 3900;
     w.load_permille = 299;
     CHECK_EQ(gossip_vitals_distance(&v, &w), 0); /* less than a step */
+    w.load_permille = 349;
+    CHECK_EQ(gossip_vitals_distance(&v, &w), 0); /* over a tenth's edge, but near */
     w.load_permille = 900;
     CHECK_EQ(gossip_vitals_distance(&v, &w), 1);
     w = v;

@@ -6,6 +6,7 @@
 #include "tests/harness.h"
 
 #define P11 "1111111111111111"
+#define P11 "1111111111111111"
 #define N11 "1111111111111111111111111111111111111111111111111111111111111111"
 #define N22 "2222222222222222222222222222222222222222222222222222222222222222"
 #define VITALS "0004000800fa010000004000000005dc0e00000000000009"
@@ -236,16 +237,17 @@ TEST(gossip_wire, statements)
     s = slice_of(in, unhex("a6025820" N11 BOOT "08030a5820" N22 "0c191001", in));
     CHECK_EQ(gossip_ad_note_decode(s, &note), IPX_MALFORMED); /* over 4 KiB */
 
-    s = slice_of(in, unhex("a4025820" N11 BOOT "085818" VITALS, in));
+    s = slice_of(in, unhex("a4021b" P11 BOOT "085818" VITALS, in));
     CHECK_OK(gossip_vitals_note_decode(s, &vitals));
     CHECK_EQ(vitals.vitals.mem_free_mib, 16384);
+    CHECK(vitals.prefix == UINT64_C(0x1111111111111111));
     w = writer_of(out, sizeof(out));
     gossip_vitals_note_encode(&vitals, &w);
     CHECK(slice_equal(writer_slice(&w), s));
     /* an unknown even key refuses, an unknown odd one does not */
-    s = slice_of(in, unhex("a5025820" N11 BOOT "085818" VITALS "0a00", in));
+    s = slice_of(in, unhex("a5021b" P11 BOOT "085818" VITALS "0a00", in));
     CHECK_EQ(gossip_vitals_note_decode(s, &vitals), IPX_MALFORMED);
-    s = slice_of(in, unhex("a5025820" N11 BOOT "085818" VITALS "0b00", in));
+    s = slice_of(in, unhex("a5021b" P11 BOOT "085818" VITALS "0b00", in));
     CHECK_OK(gossip_vitals_note_decode(s, &vitals));
 }
 
