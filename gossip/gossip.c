@@ -197,7 +197,7 @@ void gossip_recv(struct gossip *g, uint64_t now_us, const struct cert_facts *fro
 {
     struct gossip_msg msg;
     struct gossip_peer peer = {.id = from->id, .addr = *addr};
-    g->now_us = now_us;
+    g->now_us = g->heard_us = now_us;
     g->stats.n_recv++;
     if (node_id_equal(&from->id, &g->key->pk)) {
         g->stats.n_refused++;

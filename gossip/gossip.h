@@ -68,6 +68,7 @@ struct gossip {
     struct gossip_stats stats;
     struct gossip_member *self; /* slot 0 */
     uint64_t now_us;            /* of the present or last input */
+    uint64_t heard_us;          /* anybody, last */
     int64_t wall_ms;            /* 0: not told yet */
     uint64_t wall_at_us;
     uint64_t asked_us; /* a stranger was asked last */

@@ -211,6 +211,17 @@ static void probe_end(struct gossip_probe *p)
     sm_move(&gossip_probe_table, &p->state, GOSSIP_PROBE_IDLE);
 }
 
+/* Answers of witnesses that are missing make us doubt ourselves, as many as there are if we heard
+ * nobody at all in that time; if we heard others it is they or the network. */
+static void probe_blame(struct gossip *g, const struct gossip_probe *p)
+{
+    int n_missing = p->n_asked - p->n_nacks;
+    bool is_deaf = g->heard_us <= p->sent_us;
+    if (p->n_asked == 0 || n_missing > 0) {
+        gossip_probe_health(g, is_deaf && n_missing > 0 ? n_missing : 1);
+    }
+}
+
 /* Neither the target nor a witness answered. */
 static void probe_failed(struct gossip *g, uint64_t now_us, struct gossip_probe *p,
                          struct gossip_member *m)
@@ -221,7 +232,7 @@ static void probe_failed(struct gossip *g, uint64_t now_us, struct gossip_probe 
         probe_end(p);
         return;
     }
-    gossip_probe_health(g, p->n_asked == 0 ? 1 : p->n_asked - p->n_nacks);
+    probe_blame(g, p);
     probe_end(p);
     gossip_event(g, "probe failed", &m->facts.id, p->n_nacks);
     if (is_silence && !m->is_excused) {

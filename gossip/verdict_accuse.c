@@ -253,6 +253,9 @@ static void hear_accusation(struct gossip *g, uint64_t now_us, struct gossip_mem
         suspicion_begin(g, now_us, m);
     }
     if (accuse(g, m, &claim->by, item->raw, is_dead, from_slot)) {
+        if (m->is_accused_by_self) {
+            gossip_probe_health(g, -2); /* others see the same: the fault is not ours */
+        }
         gossip_probe_hearsay(g, now_us, m);
     }
     suspicion_arm(g, m);

@@ -86,23 +86,24 @@ static uint64_t vitals_edge_refill_us(const struct gossip *g)
     return 4 * vitals_interval_us(g);
 }
 
-void gossip_vitals_set(struct gossip *g, uint64_t now_us, const struct gossip_vitals *v)
-{
-    struct gossip_vitals *own = &g->self->vitals;
-    struct gossip_vitals next = *v;
-    next.epoch = own->epoch;
-    bool is_same = g->self->vitals_us != 0 && vitals_are_equal(own, &next);
-    next.epoch += is_same ? 0 : 1;
-    *own = next;
-    g->self->vitals_us = now_us + 1; /* 0 means never */
-}
-
+/* As they are written: the bytes between fields do not count. */
 static bool vitals_equal(const struct gossip_vitals *a, const struct gossip_vitals *b)
 {
     uint8_t ours[GOSSIP_VITALS_LEN], theirs[GOSSIP_VITALS_LEN];
     gossip_vitals_encode(a, ours);
     gossip_vitals_encode(b, theirs);
     return memcmp(ours, theirs, sizeof(ours)) == 0;
+}
+
+void gossip_vitals_set(struct gossip *g, uint64_t now_us, const struct gossip_vitals *v)
+{
+    struct gossip_vitals *own = &g->self->vitals;
+    struct gossip_vitals next = *v;
+    next.epoch = own->epoch;
+    bool is_same = g->self->vitals_us != 0 && vitals_equal(own, &next);
+    next.epoch += is_same ? 0 : 1;
+    *own = next;
+    g->self->vitals_us = now_us + 1; /* 0 means never */
 }
 
 void gossip_vitals_hear(struct gossip *g, uint64_t now_us, struct gossip_member *m,

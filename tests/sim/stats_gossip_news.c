@@ -5,7 +5,7 @@
  */
 #define IPX_TEST_CHECKS
 #include "tests/sim/stats.h"
-#include "tests/unit/gossip_net.h"
+#include "tests/unit/gossip_zone.h"
 
 static void zone(struct net *net, unsigned n, uint64_t seed)
 {

@@ -3,7 +3,7 @@
  * idle node costs. */
 #include "gossip/probe.h"
 
-#include "tests/unit/gossip_net.h"
+#include "tests/unit/gossip_zone.h"
 
 static uint64_t down_us[NET_MAX];
 static unsigned n_false;
