@@ -77,6 +77,7 @@ const struct arg_flag args_flags[FLAG_N] = {
     [FLAG_ALL] = SWITCH("all", 'a', "finished jobs and those of others too"),
     [FLAG_FOLLOW] = SWITCH("follow", 'f', "go on until the job ends"),
     [FLAG_FOLLOW_EVENTS] = SWITCH("follow", 'f', "go on with what happens, until Ctrl-C"),
+    [FLAG_ORIGIN] = SWITCH("origin", 0, "where each one comes from"),
     [FLAG_MAN] = SWITCH("man", 0, "the manual page, as roff"),
     /* sources */
     [FLAG_KIND] = VALUE("kind", 0, ARG_TEXT, "KIND", "what it is: camera, weather .."),
@@ -349,6 +350,17 @@ const struct arg_command args_commands[COMMAND_N] = {
                              "several nodes publish is typed lab/name@node.",
                      .examples = "tap wx --from all\ntap wx --from time:2026-01-31T09:30\n"
                                  "tap cam0 --policy sample:10 --json\n"},
+    [COMMAND_CONFIG] = {.name = "config",
+                        .group = "OPS",
+                        .words = "[show]",
+                        .n_max = 1,
+                        .flags = FLAGS(FLAG_ORIGIN, FLAG_NONE),
+                        .help = "the settings that count here",
+                        .more = "Settings stand in node.conf in the home, in ~/.config/ipx and in "
+                                "/etc/ipx: lines key = value, the keys are names of flags; those "
+                                "below [map] count for map alone. What is typed goes first, then "
+                                "the environment, then these files in this order.",
+                        .examples = "config show --origin\n"},
     [COMMAND_DOCTOR] = {.name = "doctor",
                         .group = "OPS",
                         .words = "",

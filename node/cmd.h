@@ -6,6 +6,7 @@
  */
 #include "node/args.h"
 #include "node/client.h"
+#include "node/config.h"
 #include "node/control_wire.h"
 #include "node/os_home.h"
 #include "node/out.h"
@@ -18,6 +19,8 @@ struct cmd {
     struct args args;
     struct out out;
     struct mem mem;
+    struct config config;
+    bool is_home_typed;
     char home[HOME_PATH_MAX + 1];
 };
 
@@ -46,10 +49,14 @@ int cmd_cancel(struct cmd *c);
 int cmd_publish(struct cmd *c);
 int cmd_sources(struct cmd *c);
 int cmd_tap(struct cmd *c);
+int cmd_config(struct cmd *c);
 int cmd_doctor(struct cmd *c);
 int cmd_events(struct cmd *c);
 int cmd_help(struct cmd *c);
 int cmd_version(struct cmd *c);
+
+/* Settings of the files, applied to args; finds the home. 0, or the exit code. */
+int config_load(struct cmd *c);
 
 /* --- what they share --- */
 

@@ -17,21 +17,22 @@ static command_fn *const commands[COMMAND_N] = {
     [COMMAND_PS] = cmd_ps,           [COMMAND_SHOW] = cmd_show,       [COMMAND_WHY] = cmd_why,
     [COMMAND_LOGS] = cmd_logs,       [COMMAND_WAIT] = cmd_wait,       [COMMAND_CANCEL] = cmd_cancel,
     [COMMAND_PUBLISH] = cmd_publish, [COMMAND_SOURCES] = cmd_sources, [COMMAND_TAP] = cmd_tap,
-    [COMMAND_DOCTOR] = cmd_doctor,   [COMMAND_EVENTS] = cmd_events,   [COMMAND_HELP] = cmd_help,
-    [COMMAND_VERSION] = cmd_version};
+    [COMMAND_CONFIG] = cmd_config,   [COMMAND_DOCTOR] = cmd_doctor,   [COMMAND_EVENTS] = cmd_events,
+    [COMMAND_HELP] = cmd_help,       [COMMAND_VERSION] = cmd_version};
 
-static int run(struct cmd *c, const char *error, enum ipx_err parsed)
+static void set_out(struct cmd *c)
 {
     c->out.json = args_has(&c->args, FLAG_JSON);
     c->out.quiet = args_has(&c->args, FLAG_QUIET);
     c->out.verbose = args_has(&c->args, FLAG_VERBOSE);
     out_set_color(&c->out, args_text(&c->args, FLAG_COLOR));
+}
+
+static int run(struct cmd *c, const char *error, enum ipx_err parsed)
+{
+    set_out(c);
     if (parsed != IPX_OK) {
         return cmd_fail(c, OUT_USAGE, parsed, error, NULL, NULL);
-    }
-    if (os_home_path(args_text(&c->args, FLAG_HOME), c->home) != IPX_OK) {
-        return cmd_usage(c, "the path of the home is too long: 90 characters are the limit",
-                         "Choose another: --home DIR");
     }
     if (args_has(&c->args, FLAG_VERSION)) {
         return cmd_version(c);
@@ -39,6 +40,16 @@ static int run(struct cmd *c, const char *error, enum ipx_err parsed)
     if (args_has(&c->args, FLAG_HELP)) {
         return cmd_help(c);
     }
+    if (c->args.has_command &&
+        (c->args.command == COMMAND_HELP || c->args.command == COMMAND_VERSION)) {
+        return commands[c->args.command](c); /* whatever the settings say */
+    }
+    c->is_home_typed = args_has(&c->args, FLAG_HOME);
+    int code = config_load(c);
+    if (code != 0) {
+        return code;
+    }
+    set_out(c);
     return c->args.has_command ? commands[c->args.command](c) : cmd_bare(c);
 }
 

@@ -13,6 +13,7 @@
  *   coat.tls                  certificate and key of the coats, made when first needed
  *   root.key                  sealed, where the mesh was made with a passphrase
  *   listen, accept            what --listen said, for `up`
+ *   node.conf                 settings, written by the user (node/config.h)
  *   node.log, node.log.1      logfmt, two files of 8 MiB
  *   lock, sock                held and listened on while the node runs
  *   spool/ scratch/           results and tasks; emptied at start

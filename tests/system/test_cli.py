@@ -288,6 +288,54 @@ def events_are_told_and_followed(mesh):
 
 
 @case
+def settings_in_files(mesh):
+    """Flag, environment, the home's file, the user's, default; each told with its origin."""
+    node = mesh.node("n0", "astro")
+    user = os.path.join(mesh.base, "etc", "ipx")
+    os.makedirs(user)
+    env = {"XDG_CONFIG_HOME": os.path.join(mesh.base, "etc")}
+
+    def write(folder, text):
+        with open(os.path.join(folder, "node.conf"), "w", encoding="ascii") as file:
+            file.write(text)
+
+    def shown():
+        return {r["key"]: (r["value"], r["origin"]) for r in node.rows("config", "show", env=env)}
+    write(user, "listen = 127.0.0.9\nquiet = true\n[map]\nkeep-order = true\nretry = 1\n")
+    rows = shown()
+    check_equal(rows["listen"], ("127.0.0.9", f"{user}/node.conf:1"), "listen")
+    check_equal(rows["home"], (node.home, "flag --home"), "home")
+    check_equal(rows["color"], ("auto", "default"), "color")
+    check_equal(rows["map.keep-order"], ("true", f"{user}/node.conf:4"), "a section")
+    node.do("new", "sky", "--lab", "astro", "--name", "n0", "--root-out",
+            os.path.join(mesh.base, "root"), env=env)
+    check_in("127.0.0.9:", node.rows("status")[0]["listen"], "new uses it")
+    write(node.home, "listen = 127.0.0.8\n")
+    check_equal(shown()["listen"], ("127.0.0.8", f"{node.home}/node.conf:1"), "the home's")
+    check_equal(node.do("map", "--", "echo", ":::", "3", "1", "2", env=env), "3\n1\n2\n",
+                "map uses its section")
+    node.down()
+    node.do("up", env=env)
+    check_in("127.0.0.8:", node.rows("status")[0]["listen"], "up uses the home's")
+    node.down()
+    node.do("up", "--listen", "127.0.0.7", env=env)
+    check_in("127.0.0.7:", node.rows("status")[0]["listen"], "what is typed goes first")
+    done = node.try_("config", env=dict(env, IPX_LOG="debug"))
+    check_in(b"log\tdebug", done.stdout, "config, for programs")
+    unknown = b'node.conf:2: unknown key "lisen". Did you mean listen?'
+    for text, told in (("\nlisen = x\n", unknown), ("[runn]\n", b"Did you mean run?"),
+                       ("color = red\n", b"auto|always|never")):
+        write(node.home, text)
+        for command in ("status", "config"):
+            done = node.try_(command, env=env)
+            check_equal((done.returncode, done.stdout), (2, b""), f"{text!r}")
+            check_in(told, done.stderr, f"{text!r}")
+            check_equal(done.stderr.count(b"\n"), 1, "one line")
+    check_equal(node.try_("help", env=env).returncode, 0, "help works")
+    os.unlink(os.path.join(node.home, "node.conf"))
+
+
+@case
 def what_the_doctor_finds(mesh):
     def found(node, code):
         done = node.try_("doctor", "--json")
