@@ -123,8 +123,8 @@ static const char *const value_wanted[] = {
     [ARG_FIELDS] = "",
     [ARG_LABEL] = "a label is typed name=value, names are a-z 0-9 _ with dots between",
     [ARG_ENV] = "it is typed NAME or NAME=value",
-    [ARG_ADDR] = "an address is typed 192.0.2.1, 192.0.2.1:7433, [2001:db8::1]:7433 or "
-                 "tls:192.0.2.1:443",
+    [ARG_ADDR] = ("an address is typed 192.0.2.1, 192.0.2.1:7433, [2001:db8::1]:7433 or "
+                  "tls:192.0.2.1:443"),
     [ARG_NAME] = "a name is a-z 0-9 and -, begins with a letter, at most 24 characters",
     [ARG_LAB] = "a lab is a-z 0-9 and -, begins with a letter, at most 16 characters",
     [ARG_RANGE] = "a range is typed 1-100 or 0-90:10",

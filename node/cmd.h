@@ -15,11 +15,15 @@
 #define IPX_PROGRAM_VERSION "0.1.0"
 #endif
 
+#define CMD_CONFIG_TEXTS 6 /* three files: text and name of each */
+
 struct cmd {
     struct args args;
     struct out out;
     struct mem mem;
     struct config config;
+    char *config_texts[CMD_CONFIG_TEXTS]; /* values and origins point into them */
+    size_t n_config_texts;
     bool is_home_typed;
     char home[HOME_PATH_MAX + 1];
 };
@@ -57,6 +61,7 @@ int cmd_version(struct cmd *c);
 
 /* Settings of the files, applied to args; finds the home. 0, or the exit code. */
 int config_load(struct cmd *c);
+void config_unload(struct cmd *c);
 
 /* --- what they share --- */
 

@@ -22,9 +22,9 @@ static int read_one(struct cmd *c, const char *path)
                  err == IPX_LIMIT ? "more than 64 KiB" : strerror(errno));
         return cmd_fail(c, OUT_USAGE, err, "the settings cannot be read", why, NULL);
     }
-    /* Both live as long as the program: values and origins point into them. */
-    char *text = mem_dup(&c->mem, bytes.data, bytes.len);
-    char *name = mem_dup(&c->mem, path, strlen(path));
+    assert(c->n_config_texts + 2 <= CMD_CONFIG_TEXTS);
+    char *text = c->config_texts[c->n_config_texts++] = mem_dup(&c->mem, bytes.data, bytes.len);
+    char *name = c->config_texts[c->n_config_texts++] = mem_dup(&c->mem, path, strlen(path));
     bool has_nul = bytes.len > 0 && memchr(bytes.data, 0, bytes.len) != NULL;
     mem_free(&c->mem, (void *)(uintptr_t)bytes.data);
     if (text == NULL || name == NULL || has_nul) {
@@ -32,6 +32,14 @@ static int read_one(struct cmd *c, const char *path)
     }
     err = config_parse(&c->config, name, text, &c->mem, error);
     return err == IPX_OK ? 0 : cmd_usage(c, error, NULL);
+}
+
+void config_unload(struct cmd *c)
+{
+    while (c->n_config_texts > 0) {
+        mem_free(&c->mem, c->config_texts[--c->n_config_texts]);
+    }
+    c->config.n = 0;
 }
 
 static void user_file(char out[static PATH_SIZE])

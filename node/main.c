@@ -73,6 +73,7 @@ int main(int argc, char **argv)
         }
     }
     int code = run(&c, error, parsed);
+    config_unload(&c);
     mem_free(&c.mem, words);
     if (fflush(stdout) != 0 && code == 0) {
         code = OUT_FAILED; /* a result that did not arrive is none */

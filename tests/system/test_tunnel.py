@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real nodes between which no UDP packet passes. usage: test_tunnel.py BUILD_DIR
 
-The packets are dropped by nftables in the test's own network namespace; without nft the test fails."""
+The packets are dropped by nftables in the test's own network namespace; without nft the test
+fails."""
 import shutil
 import subprocess
 import sys
