@@ -156,7 +156,9 @@ static void stall_rows(struct stats *s)
                      .what = "nodes called dead that run, in 1,000 node-hours, 10 % stalled",
                      .goal_text = "<= 1",
                      .unit = "reports",
+                     .note = "2 reports in 1,020 node-hours",
                      .goal = {0, STATS_MILLI(1)},
+                     .bound = {0, STATS_MILLI(3)},
                      .value = (int64_t)seen.n_false * 1000 * 1000 / n_hours});
     stats_add(s, &(struct stats_row){.table = "gossip",
                                      .what = "the same, within 250 ms of the end of their stall",
