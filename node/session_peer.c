@@ -207,7 +207,10 @@ void session_peer_settle(struct session_plane *p, struct session_peer *peer)
         session_peer_free(p, peer);
         return;
     }
-    timers_set(&p->timers, &peer->timer, peer_due(p, peer));
+    uint64_t due = peer_due(p, peer); /* the same for packet after packet */
+    if (!timer_is_set(&peer->timer) || peer->timer.due_us != due) {
+        timers_set(&p->timers, &peer->timer, due);
+    }
 }
 
 void session_peer_on_timer(struct session_plane *p, struct session_peer *peer)

@@ -11,22 +11,45 @@
 
 /* --- trace --- */
 
+static void hash_number(struct world *w, uint64_t v)
+{
+    w->trace_hash = (w->trace_hash ^ v) * UINT64_C(0x9e3779b97f4a7c15);
+    w->trace_hash ^= w->trace_hash >> 29;
+}
+
+/* All that the line says, and the whole key where the line has its first letters. */
+static void hash_record(struct world *w, const struct world_node *n, const struct trace_record *r)
+{
+    hash_number(w, w->now_us);
+    hash_number(w, (uint64_t)n->index << 8 | (uint64_t)r->module);
+    for (const char *c = r->event; *c != '\0'; c++) {
+        hash_number(w, (uint8_t)*c);
+    }
+    for (unsigned i = 0; r->peer != NULL && i < sizeof(r->peer->bytes); i += 8) {
+        hash_number(w, load_be64(r->peer->bytes + i));
+    }
+    hash_number(w, r->a);
+    hash_number(w, r->b);
+}
+
+static void print_record(const struct world *w, const struct world_node *n,
+                         const struct trace_record *r)
+{
+    char peer[ID_SHORT_LEN + 1] = "-";
+    if (r->peer != NULL) {
+        node_id_short(r->peer, peer);
+    }
+    printf("[%10llu] %3u %d %s %s %llu %llu\n", (unsigned long long)w->now_us, n->index,
+           (int)r->module, r->event, peer, (unsigned long long)r->a, (unsigned long long)r->b);
+}
+
 static void on_trace(void *user, const struct trace_record *r)
 {
     struct world_node *n = user;
     struct world *w = n->w;
-    char peer[ID_SHORT_LEN + 1] = "-", line[160];
-    if (r->peer != NULL) {
-        node_id_short(r->peer, peer);
-    }
-    int len = snprintf(line, sizeof(line), "[%10llu] %3u %d %s %s %llu %llu\n",
-                       (unsigned long long)w->now_us, n->index, (int)r->module, r->event, peer,
-                       (unsigned long long)r->a, (unsigned long long)r->b);
-    for (int i = 0; i < len; i++) {
-        w->trace_hash = (w->trace_hash ^ (uint8_t)line[i]) * UINT64_C(1099511628211);
-    }
+    hash_record(w, n, r);
     if (w->options.traces) {
-        fputs(line, stdout);
+        print_record(w, n, r);
     }
     if (w->on_trace != NULL) {
         w->on_trace(w->trace_user, n, r);
