@@ -137,6 +137,7 @@ enum ipx_err gossip_set_chain(struct gossip *g, uint64_t now_us, const struct ce
         return err;
     }
     g->self->facts = *facts;
+    gossip_member_changed(&g->members, g->self);
     gossip_verdict_announce(g, now_us);
     gossip_sync_news(g, now_us);
     return IPX_OK;
@@ -271,10 +272,12 @@ void gossip_display_name(const struct gossip *g, const struct gossip_member *m,
 {
     char shown[CERT_SHOWN_SIZE];
     bool keeps = true;
-    for (const struct gossip_member *o = gossip_members_next(&g->members, NULL); o != NULL;
-         o = gossip_members_next(&g->members, o)) {
-        if (o != m && gossip_member_is_live(o) && strcmp(o->facts.name, m->facts.name) == 0 &&
-            strcmp(o->facts.lab, m->facts.lab) == 0 &&
+    uint32_t name = gossip_member_name(&m->facts);
+    for (uint32_t slot = 0; slot < g->members.capacity; slot++) {
+        const struct gossip_mark *mark = &g->members.marks[slot];
+        const struct gossip_member *o = g->members.slots[slot];
+        if (mark->is_live && mark->name == name && o != m &&
+            strcmp(o->facts.name, m->facts.name) == 0 && strcmp(o->facts.lab, m->facts.lab) == 0 &&
             cert_name_keeper(&m->facts, &o->facts) != &m->facts) {
             keeps = false;
         }

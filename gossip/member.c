@@ -178,8 +178,10 @@ enum ipx_err gossip_members_insert(struct gossip_members *t, const struct cert_f
     }
     memmove(&t->sorted[at + 1], &t->sorted[at], (t->n - at) * sizeof(t->sorted[0]));
     t->slots[slot] = m;
-    t->marks[slot] =
-        (struct gossip_mark){.bucket = facts->id.bytes[0] >> 2, .is_live = true, .is_stale = true};
+    t->marks[slot] = (struct gossip_mark){.name = gossip_member_name(facts),
+                                          .bucket = facts->id.bytes[0] >> 2,
+                                          .is_live = true,
+                                          .is_stale = true};
     t->sorted[at] = slot;
     uint32_t place = (uint32_t)rng_below(t->rng, t->n + 1);
     t->ring[t->n] = t->ring[place];
@@ -345,9 +347,23 @@ void gossip_member_move(struct gossip_members *t, struct gossip_member *m, uint6
     }
 }
 
+static uint32_t fnv(uint32_t hash, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        hash = (hash ^ (uint8_t)*text) * UINT32_C(16777619);
+    }
+    return hash;
+}
+
+uint32_t gossip_member_name(const struct cert_facts *facts)
+{
+    return fnv(fnv(fnv(UINT32_C(2166136261), facts->lab), "/"), facts->name);
+}
+
 void gossip_member_changed(struct gossip_members *t, const struct gossip_member *m)
 {
     t->marks[m->slot].is_stale = true;
+    t->marks[m->slot].name = gossip_member_name(&m->facts);
 }
 
 void gossip_member_acquit(struct gossip_members *t, struct gossip_spread *q,

@@ -113,8 +113,9 @@ enum gossip_news {
 };
 #define GOSSIP_TOLD_NONE UINT8_MAX
 
-/* What a digest needs of a member, side by side: a digest of a full zone walks these alone. */
+/* What walks over a full zone need of a member, side by side: digests, and who has its name. */
 struct gossip_mark {
+    uint32_t name;    /* gossip_member_name of its facts */
     uint8_t hash[16]; /* of key and version; made when a digest wants it */
     uint8_t bucket;
     bool is_live, is_stale;
@@ -167,7 +168,9 @@ void gossip_members_check(const struct gossip_members *t);
 
 void gossip_member_move(struct gossip_members *t, struct gossip_member *m, uint64_t now_us,
                         enum gossip_state to);
-/* Its boot, incarnation or ad is another: digests are. */
+/* Equal names in equal labs have equal numbers. */
+uint32_t gossip_member_name(const struct cert_facts *facts);
+/* Its boot, incarnation, ad or certificate is another: digests are. */
 void gossip_member_changed(struct gossip_members *t, const struct gossip_member *m);
 /* Forgets all accusations. */
 void gossip_member_acquit(struct gossip_members *t, struct gossip_spread *q,

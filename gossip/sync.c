@@ -92,6 +92,7 @@ void gossip_sync_marks_check(const struct gossip *g)
         struct gossip_mark right;
         mark_make(m, &right);
         assert(mark->is_stale || memcmp(mark->hash, right.hash, sizeof(right.hash)) == 0);
+        assert(mark->name == gossip_member_name(&m->facts));
         assert(mark->bucket == gossip_prefix(&m->facts.id) >> 58);
     }
 }
