@@ -53,3 +53,10 @@ IPX_MUST_USE enum ipx_err core_stream_take(struct exec_core *c, enum core_stream
 /* NULL if there is no such stream of ours. */
 struct core_stream *core_stream_find(struct exec_core *c, uint32_t handle);
 void core_stream_free(struct exec_core *c, uint32_t handle);
+
+struct exec {
+    struct exec_core core;
+    struct owner *owner;
+    struct place *place;
+    struct sources *sources;
+};

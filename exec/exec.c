@@ -7,13 +7,6 @@
 
 /* Routes every input to owner, place or sources: by type, by handle, by object. */
 
-struct exec {
-    struct exec_core core;
-    struct owner *owner;
-    struct place *place;
-    struct sources *sources;
-};
-
 enum ipx_err exec_new(const struct exec_config *config, struct mem *mem, struct exec **ret)
 {
     struct exec *x = mem_alloc(mem, sizeof(*x));

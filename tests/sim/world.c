@@ -2,8 +2,12 @@
 /* The world's life: making a mesh, starting and crashing nodes, and the loop of events. */
 #include "tests/sim/world.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "tests/sim/oracle.h"
+#include "tests/sim/world_fault.h"
 
 #define NODE_MEMORY_MAX (64u << 20)
 #define CLOCK_US (60 * US_PER_S)
@@ -101,15 +105,16 @@ void world_init(struct world *w, const struct world_options *o)
 {
     struct rng root;
     memset(w, 0, sizeof(*w));
-    assert(o->n_nodes >= 1 && o->n_nodes <= WORLD_NODES_MAX);
+    assert(o->n_nodes >= 1 && o->n_nodes + o->n_spare <= WORLD_NODES_MAX);
     w->options = *o;
     w->n_nodes = o->n_nodes;
+    w->n_slots = o->n_nodes + o->n_spare;
     w->wall_base_ms = WALL_BASE_MS;
     w->now_us = US_PER_S;
     w->trace_hash = UINT64_C(14695981039346656037);
     mem_init(&w->mem, SIZE_MAX);
     heap_init(&w->heap, &w->mem);
-    w->nodes = mem_alloc_array(&w->mem, w->n_nodes, sizeof(*w->nodes));
+    w->nodes = mem_alloc_array(&w->mem, w->n_slots, sizeof(*w->nodes));
     w->buffers = node_buffers_new(&w->mem);
     assert(w->nodes != NULL && w->buffers != NULL);
     list_init(&w->pipes);
@@ -120,8 +125,10 @@ void world_init(struct world *w, const struct world_options *o)
     rng_split(&root, "faults", &w->faults);
     rng_split(&root, "work", &w->work);
     rng_split(&root, "keys", &w->keys);
-    for (unsigned i = 0; i < w->n_nodes; i++) {
+    for (unsigned i = 0; i < w->n_slots; i++) {
         w->nodes[i].w = w;
+        w->nodes[i].site = i % 8;
+        heap_init(&w->nodes[i].machine.held, &w->mem);
         list_init(&w->nodes[i].objects);
         name_node(&w->nodes[i], i);
         make_key(w, &w->nodes[i].key);
@@ -146,16 +153,15 @@ void world_done(struct world *w)
     {
         world_client_free(c);
     }
-    for (unsigned i = 0; i < w->n_nodes; i++) {
+    for (unsigned i = 0; i < w->n_slots; i++) {
         struct world_node *n = &w->nodes[i];
         if (n->node != NULL) {
             free_node(n);
         }
+        heap_done(&n->machine.held);
         world_kill_processes(w, i);
         world_drop_objects(w, i);
-        for (unsigned f = 0; f < NODE_SAVE_N; f++) {
-            mem_free(&w->mem, n->disk.files[f]);
-        }
+        disk_wipe(w, &n->disk);
         mem_free(&w->mem, n->ticket);
     }
     heap_done(&w->heap);
@@ -226,10 +232,10 @@ static void run_clock(void *user, struct event *e)
 {
     struct world *w = user;
     struct world_node *n = &w->nodes[e->node];
-    if (n->node == NULL || n->disk.generation != e->boot) {
+    if (n->node == NULL || n->run != e->boot || world_holds(n, e)) {
         return;
     }
-    node_on_clock(n->node, w->now_us, w->wall_base_ms + (int64_t)(w->now_us / US_PER_MS));
+    node_on_clock(n->node, world_local_us(n), world_wall_ms(n));
     heap_push(&w->heap, &(struct event){.due_us = w->now_us + CLOCK_US,
                                         .run = run_clock,
                                         .node = e->node,
@@ -243,6 +249,7 @@ void world_start(struct world *w, unsigned i)
     struct node_config config;
     assert(n->node == NULL);
     mem_init(&n->mem, NODE_MEMORY_MAX);
+    n->run++;
     fill_config(n, &config);
     config.ad = make_ad(n);
     enum ipx_err err = node_new(&config, &n->node);
@@ -252,11 +259,11 @@ void world_start(struct world *w, unsigned i)
     w->n_up++;
     n->next_conn = NODE_CONN_ACCEPTED;
     n->is_stopped = false;
-    node_start(n->node, w->now_us, w->wall_base_ms + (int64_t)(w->now_us / US_PER_MS));
-    heap_push(&w->heap, &(struct event){.due_us = w->now_us + CLOCK_US,
-                                        .run = run_clock,
-                                        .node = i,
-                                        .boot = n->disk.generation});
+    node_start(n->node, world_local_us(n), world_wall_ms(n));
+    heap_push(&w->heap,
+              &(struct event){
+                  .due_us = w->now_us + CLOCK_US, .run = run_clock, .node = i, .boot = n->run});
+    oracle_on_start(w, n);
     world_drain(w, n);
 }
 
@@ -268,6 +275,29 @@ void world_crash(struct world *w, unsigned i)
         world_kill_processes(w, i);
         world_drop_objects(w, i);
         world_break_pipes(w, i);
+        world_resume(n); /* what was held back for it finds nobody */
+    }
+}
+
+void world_wipe(struct world *w, unsigned i)
+{
+    struct world_node *n = &w->nodes[i];
+    assert(n->node == NULL);
+    disk_wipe(w, &n->disk);
+    mem_free(&w->mem, n->ticket);
+    n->ticket = NULL;
+    n->ticket_len = 0;
+    make_key(w, &n->key);
+    snprintf(n->name, sizeof(n->name), "n%ur%u", i, ++n->n_wipes); /* the old name is taken */
+}
+
+void world_fail(struct world *w, const char *format, ...)
+{
+    va_list args;
+    if (w->failure[0] == '\0') {
+        va_start(args, format);
+        vsnprintf(w->failure, sizeof(w->failure), format, args);
+        va_end(args);
     }
 }
 
@@ -278,13 +308,10 @@ void world_partition(struct world *w, unsigned i, unsigned side)
 
 static void save(struct world_node *n, enum node_save what, struct slice bytes)
 {
-    struct mem *mem = &n->w->mem;
-    mem_free(mem, n->disk.files[what]);
-    n->disk.files[what] = mem_dup(mem, bytes.data, bytes.len);
-    n->disk.len[what] = bytes.len;
-    if (what == NODE_SAVE_GENERATION) {
-        n->disk.generation = load_be32(bytes.data);
+    if (faults_save_fails(n)) {
+        return;
     }
+    disk_save(n->w, &n->disk, what, bytes);
 }
 
 static void act(struct world *w, struct world_node *n, const struct node_action *a)
@@ -323,12 +350,12 @@ static void run_tick(void *user, struct event *e)
     if (n->tick_at_us == e->due_us) {
         n->tick_at_us = NEVER_US;
     }
-    if (n->node == NULL) {
+    if (n->node == NULL || world_holds(n, e)) {
         return;
     }
-    if (node_deadline(n->node) <= w->now_us) {
+    if (node_deadline(n->node) <= world_local_us(n)) {
         n->n_ticks++;
-        node_tick(n->node, w->now_us);
+        node_tick(n->node, world_local_us(n));
     }
     world_drain(w, n); /* also arms the next: the deadline may have moved since */
 }
@@ -345,7 +372,8 @@ void world_drain(struct world *w, struct world_node *n)
     if (n->node == NULL) {
         return;
     }
-    uint64_t due = node_deadline(n->node);
+    oracle_on_turn(w, n);
+    uint64_t due = world_true_us(n, node_deadline(n->node));
     if (due < n->tick_at_us) {
         due = IPX_MAX(due, w->now_us + 1);
         n->tick_at_us = due;
@@ -404,6 +432,9 @@ bool world_run_until(struct world *w, uint64_t until_us, bool (*done)(struct wor
         w->now_us = e.due_us;
         w->n_events++;
         e.run(w, &e);
+        if (w->failure[0] != '\0') {
+            return false;
+        }
         if (done != NULL && done(w, user)) {
             return true;
         }

@@ -23,12 +23,23 @@ struct world_options {
     uint64_t delay_us, jitter_us;         /* one way */
     bool traces;                          /* prints the trace to stdout */
     unsigned n_labs;                      /* nodes are spread over lab0, lab1, .. */
+    unsigned n_spare;                     /* places beside the nodes */
 };
 
 struct world_disk { /* what a node saved; survives a crash */
     uint8_t *files[NODE_SAVE_N];
     size_t len[NODE_SAVE_N];
     uint32_t generation;
+};
+
+/* The clocks of a machine, and whether it turns. Its monotonic time is what the node is told. */
+struct world_machine {
+    uint64_t true_us, local_us; /* both clocks at the last change of rate */
+    int32_t skew_ppm;
+    int64_t wall_shift_ms;
+    bool is_paused;   /* events are held back */
+    bool is_frozen;   /* its clocks stand too */
+    struct heap held; /* in the order in which they were due */
 };
 
 struct world_node {
@@ -42,12 +53,19 @@ struct world_node {
     uint8_t *ticket; /* text, while it has not joined */
     size_t ticket_len;
     struct world_disk disk;
+    uint64_t run; /* of this machine, so far: events of an earlier one are void */
+    struct world_machine machine;
     uint64_t tick_at_us; /* a tick event is queued for then */
     struct list objects;
     uint32_t next_conn;
-    unsigned side;       /* partition: nodes hear only those of their side */
-    bool is_udp_blocked; /* no datagram of it or to it passes */
-    bool is_stopped;     /* by itself: stop_code, stop_text */
+    unsigned side;         /* partition: nodes hear only those of their side */
+    bool is_deaf, is_mute; /* cut off one way */
+    bool is_udp_blocked;   /* no datagram of it or to it passes */
+    unsigned site;         /* of 8; see FAULT_SITES */
+    bool has_twin;         /* another node has its key */
+    unsigned n_wipes;
+    uint32_t n_old_disks; /* starts from, or chances of, a disk older than what was said */
+    bool is_stopped;      /* by itself: stop_code, stop_text */
     int stop_code;
     char stop_text[160];
     uint64_t n_ticks, n_datagrams; /* wake-ups */
@@ -95,6 +113,7 @@ struct world {
     struct crypt_keypair root, issuer;
     uint8_t gate[32];
     unsigned n_nodes, n_up;
+    unsigned n_slots;  /* and places for more, which take part when they are started */
     unsigned doubtful; /* did not see all the last time */
     struct world_node *nodes;
     struct list pipes, processes, clients;
@@ -103,6 +122,9 @@ struct world {
     void (*on_trace)(void *user, const struct world_node *n, const struct trace_record *r);
     void *trace_user;
     uint64_t n_events;
+    struct faults *faults_on; /* NULL: none (world_fault.h) */
+    struct oracle *oracle;    /* NULL: nobody looks (oracle.h) */
+    char failure[240];        /* what does not hold, first seen; the run ends there */
 };
 
 void world_init(struct world *w, const struct world_options *o);
@@ -119,6 +141,19 @@ void world_run(struct world *w, uint64_t until_us);
 bool world_run_until(struct world *w, uint64_t until_us, bool (*done)(struct world *, void *),
                      void *user);
 void world_drain(struct world *w, struct world_node *n);
+void world_fail(struct world *w, const char *format, ...) IPX_PRINTF(2, 3);
+/* Another key, nothing on the disk, no ticket: the machine was replaced. The node is down. */
+void world_wipe(struct world *w, unsigned i);
+
+/* world_machine.c: the node's own clock; the world's time at which it will show `local_us`. */
+uint64_t world_local_us(const struct world_node *n);
+uint64_t world_true_us(const struct world_node *n, uint64_t local_us);
+int64_t world_wall_ms(const struct world_node *n);
+void world_skew(struct world_node *n, int32_t ppm);
+void world_pause(struct world_node *n, bool is_frozen);
+void world_resume(struct world_node *n); /* what was held back happens now, in order */
+/* True if `e` is for a paused machine: it is kept, with what it owns. */
+bool world_holds(struct world_node *n, const struct event *e);
 /* Every live node sees exactly the live nodes. */
 bool world_is_converged(struct world *w, void *unused);
 void world_check(struct world *w); /* node_check of all; memory within bounds */
@@ -152,6 +187,7 @@ void world_dial(struct world *w, struct world_node *from, uint32_t conn, const s
 void world_write(struct world *w, struct world_node *from, uint32_t conn, struct slice s);
 void world_close(struct world *w, struct world_node *from, uint32_t conn);
 void world_break_pipes(struct world *w, unsigned node);
+void world_reset_pipes(struct world *w, unsigned node); /* both ends are told */
 void world_pipe_send(struct world *w, struct world_pipe *p, unsigned from_end, struct slice s);
 struct world_node *world_by_addr(struct world *w, const struct addr *a);
 

@@ -1,21 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The seeded network: datagrams that may be lost, doubled and late; connections as ordered pipes of
  * bytes in random pieces. */
-#include "tests/sim/world.h"
+#include "tests/sim/oracle.h"
+#include "tests/sim/world_fault.h"
 
-#define MTU 1280
+#define DATAGRAM_MAX 1200 /* nothing longer is ever sent (overlay 1.3) */
 #define SEGMENT_MAX 16384
 
-static uint64_t delay(struct world *w)
+static uint64_t delay(struct world_node *from, struct world_node *to)
 {
+    struct world *w = from->w;
     uint64_t j = w->options.jitter_us;
-    return w->options.delay_us + (j > 0 ? rng_below(&w->net, j) : 0);
+    return faults_delay(from, to, w->options.delay_us + (j > 0 ? rng_below(&w->net, j) : 0));
+}
+
+static bool hears(const struct world_node *to, const struct world_node *from)
+{
+    return to->side == from->side && !to->is_deaf && !from->is_mute;
 }
 
 struct world_node *world_by_addr(struct world *w, const struct addr *a)
 {
     unsigned i = (unsigned)(a->ip[1] << 16) + (unsigned)(a->ip[2] << 8) + a->ip[3] - 1u;
-    return i < w->n_nodes && addr_equal(a, &w->nodes[i].addr) ? &w->nodes[i] : NULL;
+    return i < w->n_slots && addr_equal(a, &w->nodes[i].addr) ? &w->nodes[i] : NULL;
 }
 
 static void drop_bytes(struct event *e)
@@ -25,9 +32,9 @@ static void drop_bytes(struct event *e)
 
 /* --- datagrams --- */
 
-static bool can_pass_udp(const struct world_node *a, const struct world_node *b)
+static bool can_pass_udp(const struct world_node *from, const struct world_node *to)
 {
-    return a->side == b->side && !a->is_udp_blocked && !b->is_udp_blocked;
+    return hears(to, from) && !from->is_udp_blocked && !to->is_udp_blocked;
 }
 
 static void run_datagram(void *user, struct event *e)
@@ -35,20 +42,28 @@ static void run_datagram(void *user, struct event *e)
     struct world *w = user;
     struct world_node *to = &w->nodes[e->node];
     struct world_node *from = &w->nodes[e->number];
+    if (to->node != NULL && world_holds(to, e)) {
+        return;
+    }
     if (to->node != NULL && can_pass_udp(from, to)) {
         to->n_datagrams++;
-        node_on_datagram(to->node, w->now_us, &from->addr, slice_of(e->bytes, e->len));
+        oracle_on_datagram(w, to, &from->addr, slice_of(e->bytes, e->len));
+        node_on_datagram(to->node, world_local_us(to), &from->addr, slice_of(e->bytes, e->len));
         world_drain(w, to);
     }
     mem_free(&w->mem, e->bytes);
 }
 
-static void send_copy(struct world *w, struct world_node *from, struct world_node *to,
-                      struct slice s)
+static void send_copy(struct world_node *from, struct world_node *to, struct slice s,
+                      const struct fault_fate *fate, unsigned i)
 {
+    struct world *w = from->w;
     uint8_t *bytes = mem_dup(&w->mem, s.data, s.len);
     assert(bytes != NULL);
-    heap_push(&w->heap, &(struct event){.due_us = w->now_us + delay(w),
+    if (fate->is_corrupt[i]) {
+        faults_corrupt(w, bytes, s.len);
+    }
+    heap_push(&w->heap, &(struct event){.due_us = w->now_us + delay(from, to) + fate->late_us[i],
                                         .run = run_datagram,
                                         .drop = drop_bytes,
                                         .mem = &w->mem,
@@ -63,13 +78,18 @@ void world_udp(struct world *w, struct world_node *from, const struct addr *to, 
     struct world_node *n = world_by_addr(w, to);
     bool is_lost = rng_chance(&w->net, w->options.loss_permille);
     bool is_doubled = rng_chance(&w->net, w->options.dup_permille);
-    assert(s.len <= MTU);
+    struct fault_fate fate;
+    assert(s.len <= DATAGRAM_MAX);
+    oracle_on_send(w, from, to, s);
     if (n == NULL || is_lost || !can_pass_udp(from, n)) {
         return;
     }
-    send_copy(w, from, n, s);
-    if (is_doubled) {
-        send_copy(w, from, n, s);
+    faults_datagram(from, s.len, &fate);
+    for (unsigned i = 0; i < fate.n_copies; i++) {
+        send_copy(from, n, s, &fate, i);
+        if (is_doubled) {
+            send_copy(from, n, s, &fate, i);
+        }
     }
 }
 
@@ -113,7 +133,11 @@ static void free_if_closed(struct world *w, struct world_pipe *p)
 
 static bool can_pass(struct world *w, const struct world_pipe *p)
 {
-    return p->node[0] == WORLD_CLIENT || w->nodes[p->node[0]].side == w->nodes[p->node[1]].side;
+    if (p->node[0] == WORLD_CLIENT) {
+        return true;
+    }
+    const struct world_node *a = &w->nodes[p->node[0]], *b = &w->nodes[p->node[1]];
+    return hears(a, b) && hears(b, a);
 }
 
 static void lose(struct world *w, struct world_pipe *p, unsigned end, enum ipx_err err)
@@ -126,7 +150,7 @@ static void lose(struct world *w, struct world_pipe *p, unsigned end, enum ipx_e
         world_client_lost(p->client);
     } else if (w->nodes[p->node[end]].node != NULL) {
         struct world_node *n = &w->nodes[p->node[end]];
-        node_on_closed(n->node, w->now_us, p->conn[end], err);
+        node_on_closed(n->node, world_local_us(n), p->conn[end], err);
         world_drain(w, n);
     }
 }
@@ -137,6 +161,9 @@ static void run_piece(void *user, struct event *e)
     struct world_pipe *p = pipe_of(w, e->ptr);
     unsigned end = e->number;
     if (p != NULL && p->is_open[end]) {
+        if (p->node[end] != WORLD_CLIENT && world_holds(&w->nodes[p->node[end]], e)) {
+            return;
+        }
         if (e->len == 0) { /* the other end closed */
             lose(w, p, end, e->node != 0 ? IPX_IO : IPX_END);
             p = pipe_of(w, e->ptr);
@@ -147,18 +174,25 @@ static void run_piece(void *user, struct event *e)
             world_client_bytes(p->client, slice_of(e->bytes, e->len));
         } else if (w->nodes[p->node[end]].node != NULL) {
             struct world_node *n = &w->nodes[p->node[end]];
-            node_on_bytes(n->node, w->now_us, p->conn[end], slice_of(e->bytes, e->len));
+            node_on_bytes(n->node, world_local_us(n), p->conn[end], slice_of(e->bytes, e->len));
             world_drain(w, n);
         }
     }
     mem_free(&w->mem, e->bytes);
 }
 
-static uint64_t arrival(struct world *w, struct world_pipe *p, unsigned to_end)
+static uint64_t arrival(struct world *w, struct world_pipe *p, unsigned to_end, size_t len)
 {
-    uint64_t at = w->now_us + (p->node[0] == WORLD_CLIENT ? 50 : delay(w));
-    p->last_us[to_end] = IPX_MAX(p->last_us[to_end], at);
-    return p->last_us[to_end];
+    uint64_t at = w->now_us + 50;
+    if (p->node[0] != WORLD_CLIENT) {
+        at = w->now_us + delay(&w->nodes[p->node[!to_end]], &w->nodes[p->node[to_end]]);
+    }
+    at = IPX_MAX(p->last_us[to_end], at);
+    if (p->node[0] != WORLD_CLIENT) {
+        at = faults_piece_at(w, p, len, at);
+    }
+    p->last_us[to_end] = at;
+    return at;
 }
 
 void world_pipe_send(struct world *w, struct world_pipe *p, unsigned from_end, struct slice s)
@@ -168,12 +202,12 @@ void world_pipe_send(struct world *w, struct world_pipe *p, unsigned from_end, s
         if (rng_chance(&w->net, 900)) {
             len = IPX_MIN(s.len, (size_t)SEGMENT_MAX);
         }
+        len = faults_piece(w, len);
         uint8_t *bytes = mem_dup(&w->mem, s.data, len);
         assert(bytes != NULL);
         if (can_pass(w, p)) {
-            heap_push(&w->heap, &(struct event){.due_us = arrival(w, p, !from_end),
+            heap_push(&w->heap, &(struct event){.due_us = arrival(w, p, !from_end, len),
                                                 .run = run_piece,
-
                                                 .drop = drop_bytes,
                                                 .mem = &w->mem,
                                                 .ptr = p,
@@ -194,9 +228,9 @@ static void run_writable(void *user, struct event *e)
     struct world *w = user;
     struct world_node *n = &w->nodes[e->node];
     unsigned end;
-    if (n->node != NULL && n->disk.generation == e->boot &&
+    if (n->node != NULL && n->run == e->boot && !world_holds(n, e) &&
         find_pipe(w, e->node, e->number, &end) != NULL) {
-        node_on_writable(n->node, w->now_us, e->number);
+        node_on_writable(n->node, world_local_us(n), e->number);
         world_drain(w, n);
     }
 }
@@ -212,7 +246,7 @@ void world_write(struct world *w, struct world_node *from, uint32_t conn, struct
                                         .run = run_writable,
                                         .node = from->index,
                                         .number = conn,
-                                        .boot = from->disk.generation});
+                                        .boot = from->run});
     world_pipe_send(w, p, end, s);
 }
 
@@ -225,17 +259,21 @@ static void run_connected(void *user, struct event *e)
     }
     struct world_node *from = &w->nodes[p->node[0]];
     struct world_node *to = &w->nodes[p->node[1]];
-    bool is_ok = to->node != NULL && from->side == to->side;
+    if (world_holds(to, e) || world_holds(from, e)) {
+        return;
+    }
+    bool is_ok = to->node != NULL && hears(to, from) && hears(from, to);
     if (is_ok) {
         p->conn[1] = to->next_conn++;
         p->is_open[1] = true;
-        node_on_accept(to->node, w->now_us, p->conn[1], &from->addr);
+        node_on_accept(to->node, world_local_us(to), p->conn[1], &from->addr);
         world_drain(w, to);
     } else {
         p->is_open[0] = false;
     }
     if (from->node != NULL) {
-        node_on_connected(from->node, w->now_us, p->conn[0], is_ok ? IPX_OK : IPX_UNREACHABLE);
+        node_on_connected(from->node, world_local_us(from), p->conn[0],
+                          is_ok ? IPX_OK : IPX_UNREACHABLE);
         world_drain(w, from);
     }
     p = pipe_of(w, e->ptr);
@@ -254,15 +292,16 @@ void world_dial(struct world *w, struct world_node *from, uint32_t conn, const s
     p->node[1] = n != NULL ? n->index : from->index;
     p->is_open[0] = true;
     list_push_back(&w->pipes, &p->list);
+    uint64_t round_us = 2 * delay(from, n != NULL ? n : from);
     heap_push(&w->heap,
-              &(struct event){.due_us = w->now_us + 2 * delay(w), .run = run_connected, .ptr = p});
+              &(struct event){.due_us = w->now_us + round_us, .run = run_connected, .ptr = p});
 }
 
 static void close_end(struct world *w, struct world_pipe *p, unsigned end, bool is_reset)
 {
     p->is_open[end] = false;
     if (p->is_open[!end] && can_pass(w, p)) {
-        heap_push(&w->heap, &(struct event){.due_us = arrival(w, p, !end),
+        heap_push(&w->heap, &(struct event){.due_us = arrival(w, p, !end, 0),
                                             .run = run_piece,
                                             .ptr = p,
                                             .number = !end,
@@ -291,6 +330,22 @@ void world_break_pipes(struct world *w, unsigned node)
             if (p->node[end] == node && p->is_open[end]) {
                 close_end(w, p, end, true);
                 break;
+            }
+        }
+    }
+}
+
+void world_reset_pipes(struct world *w, unsigned node)
+{
+    struct world_pipe *p;
+    struct list *next;
+    LIST_EACH(p, next, &w->pipes, struct world_pipe, list)
+    {
+        if (p->node[0] != WORLD_CLIENT && (p->node[0] == node || p->node[1] == node) &&
+            p->is_open[0] && p->is_open[1]) {
+            for (unsigned end = 0; end < 2; end++) { /* each is told by an event of its own */
+                close_end(w, p, end, true);
+                p->is_open[end] = true;
             }
         }
     }

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tests/sim/world.h"
+#include "tests/sim/oracle.h"
 
 #define START_US 200
 #define OBJECT_SLOTS 4096
@@ -48,7 +48,7 @@ void world_kill_processes(struct world *w, unsigned node)
 static void advance(struct world *w, struct world_process *p)
 {
     struct world_node *n = &w->nodes[p->node];
-    struct exec *x = node_exec(n->node, w->now_us);
+    struct exec *x = node_exec(n->node, world_local_us(n));
     uint64_t attempt = p->attempt;
     if (!p->is_over || p->is_paused) {
         return;
@@ -58,14 +58,14 @@ static void advance(struct world *w, struct world_process *p)
         size_t at = p->out_at;
         p->out_at += len;
         p->is_paused = true;
-        exec_on_output(x, w->now_us, attempt, 1, slice_of(p->out + at, len), false);
+        exec_on_output(x, world_local_us(n), attempt, 1, slice_of(p->out + at, len), false);
         return;
     }
     uint8_t code = p->code, signal = p->signal;
     forget(w, p);
-    exec_on_output(x, w->now_us, attempt, 1, SLICE_EMPTY, true);
-    exec_on_output(x, w->now_us, attempt, 2, SLICE_EMPTY, true);
-    exec_on_exit(x, w->now_us, attempt, code, signal, 100);
+    exec_on_output(x, world_local_us(n), attempt, 1, SLICE_EMPTY, true);
+    exec_on_output(x, world_local_us(n), attempt, 2, SLICE_EMPTY, true);
+    exec_on_exit(x, world_local_us(n), attempt, code, signal, 100);
 }
 
 static struct world_process *of_event(struct world *w, const struct event *e)
@@ -73,7 +73,8 @@ static struct world_process *of_event(struct world *w, const struct event *e)
     struct world_node *n = &w->nodes[e->node];
     uint64_t attempt;
     memcpy(&attempt, &e->len, sizeof(attempt));
-    return n->node != NULL && n->disk.generation == e->boot ? find(w, e->node, attempt) : NULL;
+    bool is_now = n->node != NULL && n->run == e->boot && !world_holds(n, e);
+    return is_now ? find(w, e->node, attempt) : NULL;
 }
 
 static void run_end(void *user, struct event *e)
@@ -98,9 +99,11 @@ static void run_started(void *user, struct event *e)
     if (p->is_absent) {
         uint64_t attempt = p->attempt;
         forget(w, p);
-        exec_on_started(node_exec(n->node, w->now_us), w->now_us, attempt, IPX_NOT_FOUND);
+        exec_on_started(node_exec(n->node, world_local_us(n)), world_local_us(n), attempt,
+                        IPX_NOT_FOUND);
     } else {
-        exec_on_started(node_exec(n->node, w->now_us), w->now_us, p->attempt, IPX_OK);
+        exec_on_started(node_exec(n->node, world_local_us(n)), world_local_us(n), p->attempt,
+                        IPX_OK);
         if (!p->reads_stdin) {
             heap_push(&w->heap, &(struct event){.due_us = w->now_us + p->run_us,
                                                 .run = run_end,
@@ -159,11 +162,10 @@ static void spawn(struct world *w, struct world_node *n, const struct exec_actio
     p->node = n->index;
     p->attempt = s->attempt;
     list_push_back(&w->processes, &p->list);
+    oracle_on_spawn(w, n, s->attempt);
     understand(w, p, argv, argc);
-    struct event e = {.due_us = w->now_us + START_US,
-                      .run = run_started,
-                      .node = n->index,
-                      .boot = n->disk.generation};
+    struct event e = {
+        .due_us = w->now_us + START_US, .run = run_started, .node = n->index, .boot = n->run};
     memcpy(&e.len, &p->attempt, sizeof(e.len));
     heap_push(&w->heap, &e);
 }
@@ -177,8 +179,7 @@ static void kill_process(struct world *w, const struct world_node *n,
     }
     p->signal = k->signal;
     p->code = 0;
-    struct event e = {
-        .due_us = w->now_us + 100, .run = run_end, .node = n->index, .boot = n->disk.generation};
+    struct event e = {.due_us = w->now_us + 100, .run = run_end, .node = n->index, .boot = n->run};
     memcpy(&e.len, &p->attempt, sizeof(e.len));
     heap_push(&w->heap, &e);
 }
@@ -195,13 +196,11 @@ static void take_stdin(struct world *w, struct world_node *n, const struct exec_
         assert(p->out != NULL);
         memcpy(p->out + p->out_len, in->bytes.data, in->bytes.len);
         p->out_len += in->bytes.len;
-        exec_on_stdin_taken(node_exec(n->node, w->now_us), w->now_us, in->attempt);
+        exec_on_stdin_taken(node_exec(n->node, world_local_us(n)), world_local_us(n), in->attempt);
     }
     if (is_end) {
-        struct event e = {.due_us = w->now_us + 100,
-                          .run = run_end,
-                          .node = n->index,
-                          .boot = n->disk.generation};
+        struct event e = {
+            .due_us = w->now_us + 100, .run = run_end, .node = n->index, .boot = n->run};
         memcpy(&e.len, &p->attempt, sizeof(e.len));
         heap_push(&w->heap, &e);
     }
@@ -254,7 +253,7 @@ static void store(struct world *w, struct world_node *n, const struct exec_actio
     assert(o->bytes != NULL);
     memcpy(o->bytes + o->len, s->bytes.data, s->bytes.len);
     o->len += s->bytes.len;
-    exec_on_stored(node_exec(n->node, w->now_us), w->now_us, s->object, IPX_OK);
+    exec_on_stored(node_exec(n->node, world_local_us(n)), world_local_us(n), s->object, IPX_OK);
 }
 
 static void load(struct world *w, struct world_node *n, const struct exec_action_store *s)
@@ -265,7 +264,8 @@ static void load(struct world *w, struct world_node *n, const struct exec_action
         size_t len = IPX_MIN((size_t)s->len, o->len - (size_t)s->offset);
         bytes = slice_of(o->bytes + s->offset, len);
     }
-    exec_on_loaded(node_exec(n->node, w->now_us), w->now_us, s->object, s->offset, bytes);
+    exec_on_loaded(node_exec(n->node, world_local_us(n)), world_local_us(n), s->object, s->offset,
+                   bytes);
 }
 
 void world_exec(struct world *w, struct world_node *n, const struct exec_action *a)
