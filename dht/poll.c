@@ -123,6 +123,12 @@ void dht_contacts_encode(const struct dht *d, struct writer *w)
             contacts[n++] = dht_entry_contact(e);
         }
     }
+    /* those that we began with too: who has met nobody yet must not start from nothing */
+    for (size_t i = 0; i < d->join.n_boot && n < DHT_SAVE_CONTACTS_MAX; i++) {
+        if (dht_table_find(&d->table, &d->join.boot[i].id) == NULL) {
+            contacts[n++] = d->join.boot[i];
+        }
+    }
     dht_save_encode(contacts, n, d->publish.content.seq, w);
 }
 

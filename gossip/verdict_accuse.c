@@ -221,7 +221,7 @@ static void hear_dead(struct gossip *g, uint64_t now_us, struct gossip_member *m
     uint64_t min_us = gossip_suspicion_us(gossip_members_live(&g->members), GOSSIP_SUSPICION_K);
     if (now_us - m->suspect_us >= min_us) {
         m->suspect_due_us = now_us;
-        g->suspect_next_us = now_us;
+        g->suspect_next_us = IPX_MIN(g->suspect_next_us, now_us);
     } else if (!m->is_accused_by_self) {
         gossip_probe_start(g, now_us, m, GOSSIP_PROBE_WITNESS);
     }

@@ -181,7 +181,8 @@ static void become_member(struct node *n, const struct admit_answer *answer)
         settle_failed(n, err, "");
         return;
     }
-    tunnels_forget(n); /* made with the ticket */
+    node_save_later(n, NODE_SAVE_CONTACTS); /* the ticket has done its work: those it named */
+    tunnels_forget(n);                      /* made with the ticket */
     conns_close_all(n);
     admission_watch(n);
     trace_emit(&n->config.trace, n->now_us, TRACE_NODE, "joined", &n->join.asked, n->self.is_plain,

@@ -106,7 +106,9 @@ uint64_t mux_deadline(const struct mux *m)
     const struct mux_table *own = &m->tables[m->role];
     bool may_open = own->n_open < m->peer_streams_max && own->n_unacked < MUX_UNACKED_MAX;
     if (m->error == IPX_OK && !list_is_empty(&m->opens) && may_open) {
-        due_us = IPX_MIN(due_us, mux_bucket_ready_us(&m->opens_tx, m->now_us));
+        /* what may go at once goes with the next output: no clock hastens a slow socket */
+        uint64_t ready_us = mux_bucket_ready_us(&m->opens_tx, m->now_us);
+        due_us = ready_us > m->now_us ? IPX_MIN(due_us, ready_us) : due_us;
     }
     return due_us;
 }

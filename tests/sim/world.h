@@ -5,8 +5,7 @@
  * table. The node object is the one that runs on libuv; nothing of it is a model.
  *
  * Invariant: events happen in the order (time, sequence number), so a seed is a whole run. One
- * random stream a purpose: another fault class does not shift the others' numbers. Addresses are
- * 10.x.y.z:7433 by node index.
+ * random stream a purpose. Addresses are 10.x.y.z:7433 by node index.
  *
  * Use: world_init, world_make_mesh, then commands and world_run(until); world_check after it.
  */
@@ -73,6 +72,7 @@ struct world_node {
 
 struct world_pipe { /* one TCP connection between two nodes, or of a client */
     struct list list;
+    uint64_t number;  /* never used again */
     unsigned node[2]; /* ends; WORLD_CLIENT for the outside */
     uint32_t conn[2];
     uint64_t last_us[2]; /* delivery towards end i is in order */
@@ -121,7 +121,7 @@ struct world {
     /* Besides the hash; NULL: nobody. Must not call into the world. */
     void (*on_trace)(void *user, const struct world_node *n, const struct trace_record *r);
     void *trace_user;
-    uint64_t n_events;
+    uint64_t n_events, n_pipes;
     struct faults *faults_on; /* NULL: none (world_fault.h) */
     struct oracle *oracle;    /* NULL: nobody looks (oracle.h) */
     char failure[240];        /* what does not hold, first seen; the run ends there */

@@ -81,7 +81,8 @@ struct world_client *world_submit(struct world *w, unsigned node, const char *co
     c->context = (struct link_context){.mem = &c->mem};
     framing_init(&c->framing, &c->mem, FRAMING_BODY_MAX);
     list_push_back(&w->clients, &c->list);
-    *p = (struct world_pipe){.node = {WORLD_CLIENT, node},
+    *p = (struct world_pipe){.number = ++w->n_pipes,
+                             .node = {WORLD_CLIENT, node},
                              .conn = {1, n->next_conn++},
                              .is_open = {true, true},
                              .client = c};

@@ -110,13 +110,14 @@ static struct world_pipe *find_pipe(struct world *w, unsigned node, uint32_t con
     return NULL;
 }
 
-static struct world_pipe *pipe_of(struct world *w, const void *ptr)
+/* The pipe that an event is of; NULL: it is gone. Memory comes again, numbers do not. */
+static struct world_pipe *pipe_of(struct world *w, const struct event *e)
 {
     struct world_pipe *p;
     struct list *next;
     LIST_EACH(p, next, &w->pipes, struct world_pipe, list)
     {
-        if (p == ptr) {
+        if (p == e->ptr && p->number == e->boot) {
             return p;
         }
     }
@@ -158,7 +159,7 @@ static void lose(struct world *w, struct world_pipe *p, unsigned end, enum ipx_e
 static void run_piece(void *user, struct event *e)
 {
     struct world *w = user;
-    struct world_pipe *p = pipe_of(w, e->ptr);
+    struct world_pipe *p = pipe_of(w, e);
     unsigned end = e->number;
     if (p != NULL && p->is_open[end]) {
         if (p->node[end] != WORLD_CLIENT && world_holds(&w->nodes[p->node[end]], e)) {
@@ -166,7 +167,7 @@ static void run_piece(void *user, struct event *e)
         }
         if (e->len == 0) { /* the other end closed */
             lose(w, p, end, e->node != 0 ? IPX_IO : IPX_END);
-            p = pipe_of(w, e->ptr);
+            p = pipe_of(w, e);
             if (p != NULL) {
                 free_if_closed(w, p);
             }
@@ -211,6 +212,7 @@ void world_pipe_send(struct world *w, struct world_pipe *p, unsigned from_end, s
                                                 .drop = drop_bytes,
                                                 .mem = &w->mem,
                                                 .ptr = p,
+                                                .boot = p->number,
                                                 .number = !from_end,
                                                 .bytes = bytes,
                                                 .len = len});
@@ -253,7 +255,7 @@ void world_write(struct world *w, struct world_node *from, uint32_t conn, struct
 static void run_connected(void *user, struct event *e)
 {
     struct world *w = user;
-    struct world_pipe *p = pipe_of(w, e->ptr);
+    struct world_pipe *p = pipe_of(w, e);
     if (p == NULL || !p->is_open[0]) {
         return;
     }
@@ -276,7 +278,7 @@ static void run_connected(void *user, struct event *e)
                           is_ok ? IPX_OK : IPX_UNREACHABLE);
         world_drain(w, from);
     }
-    p = pipe_of(w, e->ptr);
+    p = pipe_of(w, e);
     if (p != NULL) {
         free_if_closed(w, p);
     }
@@ -287,14 +289,17 @@ void world_dial(struct world *w, struct world_node *from, uint32_t conn, const s
     struct world_node *n = world_by_addr(w, to);
     struct world_pipe *p = mem_alloc(&w->mem, sizeof(*p));
     assert(p != NULL);
+    p->number = ++w->n_pipes;
     p->node[0] = from->index;
     p->conn[0] = conn;
     p->node[1] = n != NULL ? n->index : from->index;
     p->is_open[0] = true;
     list_push_back(&w->pipes, &p->list);
     uint64_t round_us = 2 * delay(from, n != NULL ? n : from);
-    heap_push(&w->heap,
-              &(struct event){.due_us = w->now_us + round_us, .run = run_connected, .ptr = p});
+    heap_push(&w->heap, &(struct event){.due_us = w->now_us + round_us,
+                                        .run = run_connected,
+                                        .ptr = p,
+                                        .boot = p->number});
 }
 
 static void close_end(struct world *w, struct world_pipe *p, unsigned end, bool is_reset)
@@ -304,6 +309,7 @@ static void close_end(struct world *w, struct world_pipe *p, unsigned end, bool 
         heap_push(&w->heap, &(struct event){.due_us = arrival(w, p, !end, 0),
                                             .run = run_piece,
                                             .ptr = p,
+                                            .boot = p->number,
                                             .number = !end,
                                             .node = is_reset});
     } else {

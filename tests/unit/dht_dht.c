@@ -83,6 +83,15 @@ TEST(dht_dht, restart_from_disk)
     struct dht_config config = {.record_seq = 0};
     size_t n = 0;
     world_init(&w, 30, 8);
+    struct writer first = writer_of(file, sizeof(file));
+    const struct dht_contact given = {
+        .id = w.nodes[7].d.config.key->pk, .flags = DHT_FLAG_NO_NONCE, .addr = w.nodes[7].addr};
+    CHECK_OK(dht_bootstrap(&w.nodes[29].d, w.now_us, &given, 1));
+    dht_contacts_encode(&w.nodes[29].d, &first); /* before it has met anybody */
+    CHECK_OK(dht_save_decode(writer_slice(&first), contacts, ARRAY_LEN(contacts), &n,
+                             &config.record_seq));
+    CHECK_EQ(n, 1);
+    CHECK(node_id_equal(&contacts[0].id, &given.id) && contacts[0].flags == DHT_FLAG_NO_NONCE);
     world_join_all(&w, 100000);
     publish(&w, 4, 1000);
     world_run(&w, w.now_us + 30 * US_PER_S);

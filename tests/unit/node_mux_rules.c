@@ -259,6 +259,7 @@ TEST(node_mux_rules, an_honest_opener_keeps_the_limits)
         CHECK_OK(mux_open(a, 2, MUX_CLASS_RPC, 0, &id));
     }
     CHECK_EQ(mux_open(a, 2, MUX_CLASS_RPC, 0, &id), IPX_LIMIT);
+    CHECK_EQ(mux_deadline(a), NEVER_US); /* they wait for the socket, not for the time */
     /* nothing is heard of the other end for an hour: no more than may be un-acked */
     uint32_t n_opened = 0;
     for (int s = 0; s < 3600; s++) {
