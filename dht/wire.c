@@ -393,6 +393,12 @@ enum ipx_err dht_save_decode(struct slice bytes, struct dht_contact *ret_contact
     if (!cbor_done(&r) || version != 1) {
         return IPX_MALFORMED;
     }
+    static const uint8_t unknown[16];
+    for (size_t i = 0; i < n; i++) { /* kept of a ticket: its nonce is not known yet */
+        if (memcmp(ret_contacts[i].nonce, unknown, sizeof(unknown)) == 0) {
+            ret_contacts[i].flags |= DHT_FLAG_NO_NONCE;
+        }
+    }
     *ret_n = n;
     *ret_record_seq = seq;
     return IPX_OK;

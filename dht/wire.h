@@ -132,7 +132,7 @@ struct addr dht_addr_get(struct cbor_reader *r); /* ADDR_NONE: the reader has fa
 size_t dht_contact_encode(const struct dht_contact *c, uint8_t out[static DHT_CONTACT_WIRE_MAX]);
 IPX_MUST_USE enum ipx_err dht_contact_decode(struct slice in, struct dht_contact *ret);
 
-/* The file of contacts: {1: 1, 2: record seq, 4: [contact..]}. */
+/* The file of contacts: {1: 1, 2: record seq, 4: [contact..]}; a nonce of zeros is not known. */
 void dht_save_encode(const struct dht_contact *contacts, size_t n, uint64_t record_seq,
                      struct writer *w);
 /* Up to `max` contacts. Conditions: IPX_MALFORMED (nothing is given back). */

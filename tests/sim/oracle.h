@@ -14,9 +14,9 @@
 #include "tests/sim/world.h"
 
 /* Of datagrams of one node within 10 s. A join storm costs the admitter most: what one joiner is
- * told grows with those before it (17 KiB each in a mesh of 128). */
+ * told grows with those before it (81 KiB each in a mesh of 128). */
 #define ORACLE_BYTES_10S (256u << 10)
-#define ORACLE_BYTES_10S_A_NODE (256u << 10)
+#define ORACLE_BYTES_10S_A_NODE (96u << 10)
 #define ORACLE_TURNS_S 20000         /* of one node within a second: its deadlines do not move on */
 #define ORACLE_NODE_BYTES (8u << 20) /* memory of a node of a mesh of this size */
 

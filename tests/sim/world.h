@@ -137,7 +137,7 @@ void world_start(struct world *w, unsigned i);
 void world_crash(struct world *w, unsigned i); /* at once, without a word; the disk stays */
 void world_partition(struct world *w, unsigned i, unsigned side);
 void world_run(struct world *w, uint64_t until_us);
-/* Runs until `done(w, user)` or the time is over; true if done. */
+/* Until `done(w, user)` or the time is over; true if done. */
 bool world_run_until(struct world *w, uint64_t until_us, bool (*done)(struct world *, void *),
                      void *user);
 void world_drain(struct world *w, struct world_node *n);
@@ -154,8 +154,7 @@ void world_pause(struct world_node *n, bool is_frozen);
 void world_resume(struct world_node *n); /* what was held back happens now, in order */
 /* True if `e` is for a paused machine: it is kept, with what it owns. */
 bool world_holds(struct world_node *n, const struct event *e);
-/* Every live node sees exactly the live nodes. */
-bool world_is_converged(struct world *w, void *unused);
+bool world_is_converged(struct world *w, void *unused); /* all see exactly those who live */
 void world_check(struct world *w); /* node_check of all; memory within bounds */
 
 /* A local client that submits one `map` and counts what it is told (world_client.c). */
@@ -196,6 +195,6 @@ void world_exec(struct world *w, struct world_node *n, const struct exec_action 
 void world_kill_processes(struct world *w, unsigned node);
 void world_drop_objects(struct world *w, unsigned node);
 
-/* world_client.c: bytes for the client's end of its pipe. */
+/* world_client.c */
 void world_client_bytes(struct world_client *c, struct slice s);
 void world_client_lost(struct world_client *c);
