@@ -99,7 +99,8 @@ size_t mux_output(struct mux *m, uint64_t now_us, uint8_t *out, size_t max);
 /* When mux_tick() and then mux_output() are due though nothing else happens; NEVER_US if not. */
 uint64_t mux_deadline(const struct mux *m);
 
-/* Opens a stream; the OPEN goes out when the limits allow, and data may be sent at once.
+/* Opens a stream; the OPEN goes out with the next output that the limits allow (ask for one), and
+ * data may be sent at once.
  * Conditions: IPX_LIMIT (too many streams), IPX_CLOSED (error, GOAWAY of either end, or no
  * number left: use another link). Fault: IPX_NO_MEMORY. */
 IPX_MUST_USE enum ipx_err mux_open(struct mux *m, uint16_t protocol, enum mux_class class,

@@ -41,6 +41,11 @@ struct study {
     {                                                                                              \
         .min = (int64_t)((x)*1000), .max = STATS_ANY                                               \
     }
+#define AT_LEAST_BUT(x, held, why)                                                                 \
+    {                                                                                              \
+        .min = (int64_t)((x)*1000), .max = STATS_ANY,                                              \
+        .bound = {(int64_t)((held)*1000), STATS_ANY}, .note = why                                  \
+    }
 #define WITHIN(x, by)                                                                              \
     {                                                                                              \
         .min = (int64_t)(((x) - (by)) * 1000), .max = (int64_t)(((x) + (by)) * 1000)               \
@@ -48,6 +53,7 @@ struct study {
 
 #define AGAIN "near ones that are silent are asked twice, against loss"
 #define SOFT "the soft timeout is measured (srtt + 4 var, here 235 ms), the model had 200 ms"
+#define FEW "a thousand searches, not all: noise in the third digit"
 
 static const struct study studies[] = {
     {{.n = 10000},
@@ -97,7 +103,7 @@ static const struct study studies[] = {
      "closest set, 10^4, 30 % stale",
      "989 / 1,926 ms, 27.0 messages +- 15 %, depth 2.8, recall 0.93",
      {[P50] = AT_MOST(989),
-      [P99] = AT_MOST(1926),
+      [P99] = AT_MOST_BUT(1926, 2100, SOFT),
       [MESSAGES] = AT_MOST_BUT(31.05, 34, AGAIN),
       [DEPTH] = WITHIN(2.8, 0.3),
       [RECALL] = AT_LEAST(0.93),
@@ -151,7 +157,7 @@ static const struct study studies[] = {
       [P99] = AT_MOST_BUT(1082, 1450, AGAIN),
       [MESSAGES] = WITHIN(24.8, 3.72),
       [DEPTH] = WITHIN(3.8, 0.3),
-      [RECALL] = AT_LEAST(0.985),
+      [RECALL] = AT_LEAST_BUT(0.985, 0.98, FEW),
       [NEAREST] = AT_LEAST(0.995)}},
     {{.n = 1000000, .dead_permille = 300},
      LOOKUP_CLOSEST,

@@ -356,6 +356,7 @@ TEST(node_link, idle_links_close_and_silent_ones_are_dead)
     /* with a stream open PINGs keep it for hours */
     lf_up(&f, 16);
     (void)lf_open(&f, 0);
+    lf_run(&f, 0);
     lf_pass(&f, 7200 * US_PER_S, true);
     CHECK_EQ(f.ends[0].n_down + f.ends[1].n_down, 0);
     /* then the other end falls silent: three losses, each after 15 s */
