@@ -3,7 +3,7 @@
 
 /* All that is held, of which bodies may drop the one they look at. */
 #define EACH_HELD(h, tmp, i, s)                                                                    \
-    for (uint32_t i = 0; i < (s)->n_lists; i++)                                                    \
+    for (uint32_t i = 0; (i) < (s)->n_lists; (i)++)                                                \
     LIST_EACH(h, tmp, &(s)->index[i], struct dht_held, link)
 
 static uint32_t or_default(uint32_t value, uint32_t fallback)

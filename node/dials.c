@@ -100,13 +100,12 @@ static void dial_next(struct node *n, struct dial *d)
         if (d->conn == 0) {
             end_dial(n, d, IPX_FULL);
         }
-    } else if (d->coat_us != NEVER_US) {
-        d->try_us = d->due_us;
+        return;
+    }
+    if (d->coat_us != NEVER_US) {
         dial_coat(n, d);
-        if (d->coat_conn == 0) {
-            dial_next(n, d);
-        }
-    } else if (d->coat_conn != 0) {
+    }
+    if (d->coat_conn != 0) {
         d->try_us = d->due_us; /* all now rests on the coat */
     } else if (is_for_tunnel(d)) {
         end_dial(n, d, IPX_UNREACHABLE);

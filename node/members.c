@@ -170,7 +170,7 @@ void members_update_vitals(struct node *n)
 static void answer_chain(struct node *n, const struct session_action *a)
 {
     struct hash want;
-    struct slice bytes = SLICE_EMPTY;
+    struct slice bytes;
     struct writer w = writer_of(n->buffers->body, sizeof(n->buffers->body));
     if (session_get_chain_decode(a->body, &want) != IPX_OK) {
         return;

@@ -239,9 +239,9 @@ static void print(const char *what, uint64_t *v, size_t n)
 {
     qsort(v, n, sizeof(*v), by_value);
     if (n > 0) {
-        printf("ipx DHT, %u processes, %s p50: %.3f ms\n", n_nodes, what, (double)v[n / 2] / 1e3);
-        printf("ipx DHT, %u processes, %s p99: %.3f ms\n", n_nodes, what,
-               (double)v[n * 99 / 100] / 1e3);
+        uint64_t p50_us = v[n / 2], p99_us = v[n * 99 / 100];
+        printf("ipx DHT, %u processes, %s p50: %.3f ms\n", n_nodes, what, (double)p50_us / 1e3);
+        printf("ipx DHT, %u processes, %s p99: %.3f ms\n", n_nodes, what, (double)p99_us / 1e3);
     }
 }
 

@@ -35,7 +35,7 @@ struct study {
     }
 #define AT_MOST_BUT(x, held, why)                                                                  \
     {                                                                                              \
-        .min = 1, .max = (int64_t)((x)*1000), .bound = {1, (int64_t)((held)*1000)}, .note = why    \
+        .min = 1, .max = (int64_t)((x)*1000), .bound = {1, (int64_t)((held)*1000)}, .note = (why)  \
     }
 #define AT_LEAST(x)                                                                                \
     {                                                                                              \
@@ -44,7 +44,7 @@ struct study {
 #define AT_LEAST_BUT(x, held, why)                                                                 \
     {                                                                                              \
         .min = (int64_t)((x)*1000), .max = STATS_ANY,                                              \
-        .bound = {(int64_t)((held)*1000), STATS_ANY}, .note = why                                  \
+        .bound = {(int64_t)((held)*1000), STATS_ANY}, .note = (why)                                \
     }
 #define WITHIN(x, by)                                                                              \
     {                                                                                              \
