@@ -45,6 +45,9 @@ static bool take_name(struct parse *p, bool is_has, size_t start)
     if (is_field && !p->has_quantifier && !p->is_need) {
         return parse_fail(p, dot, "a field stands only within any, all or count");
     }
+    if (lex_is_version(&p->lex)) {
+        return parse_fail(p, p->lex.pos, "a version is no name");
+    }
     uint16_t name;
     if (!take_name_text(p, len, is_field, &name)) {
         return false;
