@@ -117,7 +117,7 @@ void world_init(struct world *w, const struct world_options *o)
     w->nodes = mem_alloc_array(&w->mem, w->n_slots, sizeof(*w->nodes));
     w->buffers = node_buffers_new(&w->mem);
     assert(w->nodes != NULL && w->buffers != NULL);
-    list_init(&w->pipes);
+    world_pipes_init(w);
     list_init(&w->processes);
     list_init(&w->clients);
     rng_init_int(&root, o->seed);
@@ -165,12 +165,7 @@ void world_done(struct world *w)
         mem_free(&w->mem, n->ticket);
     }
     heap_done(&w->heap);
-    struct world_pipe *p;
-    LIST_EACH(p, next, &w->pipes, struct world_pipe, list)
-    {
-        list_unlink(&p->list);
-        mem_free(&w->mem, p);
-    }
+    world_pipes_done(w);
     mem_free(&w->mem, w->nodes);
     node_buffers_free(w->buffers, &w->mem);
     assert(w->mem.used == 0);

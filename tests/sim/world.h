@@ -70,8 +70,14 @@ struct world_node {
     uint64_t n_ticks, n_datagrams; /* wake-ups */
 };
 
+struct world_end { /* of a pipe, where its node looks for it */
+    struct list link;
+    struct world_pipe *pipe;
+};
+
 struct world_pipe { /* one TCP connection between two nodes, or of a client */
-    struct list list;
+    struct list list, by_number;
+    struct world_end ends[2];
     uint64_t number;  /* never used again */
     unsigned node[2]; /* ends; WORLD_CLIENT for the outside */
     uint32_t conn[2];
@@ -80,6 +86,7 @@ struct world_pipe { /* one TCP connection between two nodes, or of a client */
     struct world_client *client;
 };
 #define WORLD_CLIENT UINT32_MAX
+#define WORLD_PIPE_BUCKETS 1024 /* some 20 pipes each in a mesh of 128 in which all talk to all */
 
 struct world_process {
     struct list list;
@@ -117,6 +124,7 @@ struct world {
     unsigned doubtful; /* did not see all the last time */
     struct world_node *nodes;
     struct list pipes, processes, clients;
+    struct list pipes_by_number[WORLD_PIPE_BUCKETS], pipe_ends[WORLD_PIPE_BUCKETS];
     uint64_t trace_hash; /* of all trace records so far */
     /* Besides the hash; NULL: nobody. Must not call into the world. */
     void (*on_trace)(void *user, const struct world_node *n, const struct trace_record *r);
@@ -185,6 +193,18 @@ void world_udp(struct world *w, struct world_node *from, const struct addr *to, 
 void world_dial(struct world *w, struct world_node *from, uint32_t conn, const struct addr *to);
 void world_write(struct world *w, struct world_node *from, uint32_t conn, struct slice s);
 void world_close(struct world *w, struct world_node *from, uint32_t conn);
+/* world_pipe.c: `like` says its ends, which of them are open, their numbers and the client. */
+struct world_pipe *world_pipe_new(struct world *w, const struct world_pipe *like);
+void world_pipe_free(struct world *w, struct world_pipe *p);
+/* End 1 is open from now on and has this number. */
+void world_pipe_accept(struct world *w, struct world_pipe *p, uint32_t conn);
+/* By an open end, which is said; NULL: none. */
+struct world_pipe *world_pipe_find(struct world *w, unsigned node, uint32_t conn,
+                                   unsigned *ret_end);
+/* The pipe that an event is of (`boot` is its number); NULL: it is gone. */
+struct world_pipe *world_pipe_of(struct world *w, const struct event *e);
+void world_pipes_init(struct world *w);
+void world_pipes_done(struct world *w);
 void world_break_pipes(struct world *w, unsigned node);
 void world_reset_pipes(struct world *w, unsigned node); /* both ends are told */
 void world_pipe_send(struct world *w, struct world_pipe *p, unsigned from_end, struct slice s);

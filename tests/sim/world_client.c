@@ -70,23 +70,20 @@ struct world_client *world_submit(struct world *w, unsigned node, const char *co
 {
     struct world_node *n = &w->nodes[node];
     struct world_client *c = mem_alloc(&w->mem, sizeof(*c));
-    struct world_pipe *p = mem_alloc(&w->mem, sizeof(*p));
     struct node_local who = {.uid = 1000, .is_owner = true, .user = "sim"};
-    assert(c != NULL && p != NULL && n->node != NULL);
+    assert(c != NULL && n->node != NULL);
     c->w = w;
     c->n_tasks = n_tasks;
-    c->pipe = p;
     c->told = mem_alloc(&w->mem, n_tasks);
     mem_init(&c->mem, SIZE_MAX);
     c->context = (struct link_context){.mem = &c->mem};
     framing_init(&c->framing, &c->mem, FRAMING_BODY_MAX);
     list_push_back(&w->clients, &c->list);
-    *p = (struct world_pipe){.number = ++w->n_pipes,
-                             .node = {WORLD_CLIENT, node},
-                             .conn = {1, n->next_conn++},
-                             .is_open = {true, true},
-                             .client = c};
-    list_push_back(&w->pipes, &p->list);
+    struct world_pipe *p = world_pipe_new(w, &(struct world_pipe){.node = {WORLD_CLIENT, node},
+                                                                  .conn = {1, n->next_conn++},
+                                                                  .is_open = {true, true},
+                                                                  .client = c});
+    c->pipe = p;
     struct link_config config = {.context = &c->context, .role = LINK_LOCAL_CLIENT};
     enum ipx_err err = link_new(&config, w->now_us, &c->link);
     assert(err == IPX_OK);

@@ -95,40 +95,10 @@ void world_udp(struct world *w, struct world_node *from, const struct addr *to, 
 
 /* --- connections --- */
 
-static struct world_pipe *find_pipe(struct world *w, unsigned node, uint32_t conn, unsigned *end)
-{
-    struct world_pipe *p;
-    struct list *next;
-    LIST_EACH(p, next, &w->pipes, struct world_pipe, list)
-    {
-        for (*end = 0; *end < 2; (*end)++) {
-            if (p->node[*end] == node && p->conn[*end] == conn && p->is_open[*end]) {
-                return p;
-            }
-        }
-    }
-    return NULL;
-}
-
-/* The pipe that an event is of; NULL: it is gone. Memory comes again, numbers do not. */
-static struct world_pipe *pipe_of(struct world *w, const struct event *e)
-{
-    struct world_pipe *p;
-    struct list *next;
-    LIST_EACH(p, next, &w->pipes, struct world_pipe, list)
-    {
-        if (p == e->ptr && p->number == e->boot) {
-            return p;
-        }
-    }
-    return NULL;
-}
-
 static void free_if_closed(struct world *w, struct world_pipe *p)
 {
     if (!p->is_open[0] && !p->is_open[1]) {
-        list_unlink(&p->list);
-        mem_free(&w->mem, p);
+        world_pipe_free(w, p);
     }
 }
 
@@ -159,7 +129,7 @@ static void lose(struct world *w, struct world_pipe *p, unsigned end, enum ipx_e
 static void run_piece(void *user, struct event *e)
 {
     struct world *w = user;
-    struct world_pipe *p = pipe_of(w, e);
+    struct world_pipe *p = world_pipe_of(w, e);
     unsigned end = e->number;
     if (p != NULL && p->is_open[end]) {
         if (p->node[end] != WORLD_CLIENT && world_holds(&w->nodes[p->node[end]], e)) {
@@ -167,7 +137,7 @@ static void run_piece(void *user, struct event *e)
         }
         if (e->len == 0) { /* the other end closed */
             lose(w, p, end, e->node != 0 ? IPX_IO : IPX_END);
-            p = pipe_of(w, e);
+            p = world_pipe_of(w, e);
             if (p != NULL) {
                 free_if_closed(w, p);
             }
@@ -211,7 +181,6 @@ void world_pipe_send(struct world *w, struct world_pipe *p, unsigned from_end, s
                                                 .run = run_piece,
                                                 .drop = drop_bytes,
                                                 .mem = &w->mem,
-                                                .ptr = p,
                                                 .boot = p->number,
                                                 .number = !from_end,
                                                 .bytes = bytes,
@@ -231,7 +200,7 @@ static void run_writable(void *user, struct event *e)
     struct world_node *n = &w->nodes[e->node];
     unsigned end;
     if (n->node != NULL && n->run == e->boot && !world_holds(n, e) &&
-        find_pipe(w, e->node, e->number, &end) != NULL) {
+        world_pipe_find(w, e->node, e->number, &end) != NULL) {
         node_on_writable(n->node, world_local_us(n), e->number);
         world_drain(w, n);
     }
@@ -240,7 +209,7 @@ static void run_writable(void *user, struct event *e)
 void world_write(struct world *w, struct world_node *from, uint32_t conn, struct slice s)
 {
     unsigned end;
-    struct world_pipe *p = find_pipe(w, from->index, conn, &end);
+    struct world_pipe *p = world_pipe_find(w, from->index, conn, &end);
     if (p == NULL) {
         return;
     }
@@ -255,7 +224,7 @@ void world_write(struct world *w, struct world_node *from, uint32_t conn, struct
 static void run_connected(void *user, struct event *e)
 {
     struct world *w = user;
-    struct world_pipe *p = pipe_of(w, e);
+    struct world_pipe *p = world_pipe_of(w, e);
     if (p == NULL || !p->is_open[0]) {
         return;
     }
@@ -266,8 +235,7 @@ static void run_connected(void *user, struct event *e)
     }
     bool is_ok = to->node != NULL && hears(to, from) && hears(from, to);
     if (is_ok) {
-        p->conn[1] = to->next_conn++;
-        p->is_open[1] = true;
+        world_pipe_accept(w, p, to->next_conn++);
         node_on_accept(to->node, world_local_us(to), p->conn[1], &from->addr);
         world_drain(w, to);
     } else {
@@ -278,7 +246,7 @@ static void run_connected(void *user, struct event *e)
                           is_ok ? IPX_OK : IPX_UNREACHABLE);
         world_drain(w, from);
     }
-    p = pipe_of(w, e);
+    p = world_pipe_of(w, e);
     if (p != NULL) {
         free_if_closed(w, p);
     }
@@ -287,19 +255,14 @@ static void run_connected(void *user, struct event *e)
 void world_dial(struct world *w, struct world_node *from, uint32_t conn, const struct addr *to)
 {
     struct world_node *n = world_by_addr(w, to);
-    struct world_pipe *p = mem_alloc(&w->mem, sizeof(*p));
-    assert(p != NULL);
-    p->number = ++w->n_pipes;
-    p->node[0] = from->index;
-    p->conn[0] = conn;
-    p->node[1] = n != NULL ? n->index : from->index;
-    p->is_open[0] = true;
-    list_push_back(&w->pipes, &p->list);
+    struct world_pipe *p = world_pipe_new(
+        w, &(struct world_pipe){.node = {from->index, n != NULL ? n->index : from->index},
+                                .conn = {conn},
+                                .is_open = {true}});
     uint64_t round_us = 2 * delay(from, n != NULL ? n : from);
-    heap_push(&w->heap, &(struct event){.due_us = w->now_us + round_us,
-                                        .run = run_connected,
-                                        .ptr = p,
-                                        .boot = p->number});
+    heap_push(
+        &w->heap,
+        &(struct event){.due_us = w->now_us + round_us, .run = run_connected, .boot = p->number});
 }
 
 static void close_end(struct world *w, struct world_pipe *p, unsigned end, bool is_reset)
@@ -308,7 +271,6 @@ static void close_end(struct world *w, struct world_pipe *p, unsigned end, bool 
     if (p->is_open[!end] && can_pass(w, p)) {
         heap_push(&w->heap, &(struct event){.due_us = arrival(w, p, !end, 0),
                                             .run = run_piece,
-                                            .ptr = p,
                                             .boot = p->number,
                                             .number = !end,
                                             .node = is_reset});
@@ -320,7 +282,7 @@ static void close_end(struct world *w, struct world_pipe *p, unsigned end, bool 
 void world_close(struct world *w, struct world_node *from, uint32_t conn)
 {
     unsigned end;
-    struct world_pipe *p = find_pipe(w, from->index, conn, &end);
+    struct world_pipe *p = world_pipe_find(w, from->index, conn, &end);
     if (p != NULL) {
         close_end(w, p, end, false);
     }
