@@ -2,6 +2,8 @@
 /* Connections: each carries one link; links to peers are made when a stream wants one. */
 #include "node/core.h"
 
+#define CONNS_FIRST 4 /* room for timers to begin with */
+
 /* Has the connection something to do? Then conns_drain looks at it. */
 void conns_wake(struct node *n, struct conn *c)
 {
@@ -15,6 +17,7 @@ void conns_init(struct node *n)
     list_init(&n->conns);
     list_init(&n->ready);
     list_init(&n->dials);
+    n->conn_timers = (struct timers){.mem = n->mem};
     n->next_conn = 1;
 }
 
@@ -50,11 +53,14 @@ struct conn *conns_of_peer(struct node *n, const struct node_id *peer)
 
 struct conn *conns_new(struct node *n, uint32_t id)
 {
-    struct conn *c = n->n_conns < NODE_CONNS_MAX ? mem_alloc(n->mem, sizeof(*c)) : NULL;
+    bool has_room = n->n_conns < NODE_CONNS_MAX &&
+                    timers_reserve(&n->conn_timers, IPX_MAX(n->n_conns + 1, CONNS_FIRST)) == IPX_OK;
+    struct conn *c = has_room ? mem_alloc(n->mem, sizeof(*c)) : NULL;
     if (c == NULL) {
         return NULL;
     }
     c->id = id;
+    timer_init(&c->timer, 0);
     list_init(&c->ready);
     list_init(&c->streams);
     list_push_front(&n->conns, &c->list);
@@ -72,6 +78,7 @@ static void conn_free(struct node *n, struct conn *c)
     }
     list_unlink(&c->list);
     list_unlink(&c->ready);
+    timers_clear(&n->conn_timers, &c->timer);
     link_free(c->link);
     n->n_conns--;
     mem_free(n->mem, c);
@@ -85,6 +92,7 @@ void conns_done(struct node *n)
     {
         conn_free(n, c);
     }
+    timers_done(&n->conn_timers);
     dials_done(n);
 }
 
@@ -327,11 +335,21 @@ static bool write_some(struct node *n, struct conn *c, struct node_action *ret)
     return true;
 }
 
+/* All that it had to do now is done. */
+static void settle(struct node *n, struct conn *c)
+{
+    uint64_t due = c->link != NULL ? link_deadline(c->link) : NEVER_US;
+    list_unlink(&c->ready);
+    if (c->timer.due_us != due || !timer_is_set(&c->timer)) {
+        timers_set(&n->conn_timers, &c->timer, due);
+    }
+}
+
 /* One connection: true if it has an action, which is in *ret. */
 static bool drain_conn(struct node *n, struct conn *c, struct node_action *ret)
 {
     conns_events(n, c);
-    list_unlink(&c->ready);
+    settle(n, c);
     if (c->wants_dial) {
         c->wants_dial = false;
         ret->type = NODE_ACTION_CONN_DIAL;
@@ -341,10 +359,11 @@ static bool drain_conn(struct node *n, struct conn *c, struct node_action *ret)
         return true;
     }
     if (write_some(n, c, ret)) {
+        settle(n, c);
         return true; /* node_on_writable wakes it for the rest */
     }
     conns_events(n, c);
-    list_unlink(&c->ready);
+    settle(n, c);
     if (!c->is_gone && (!c->wants_close || c->is_writing)) {
         return false;
     }
@@ -376,27 +395,36 @@ bool conns_drain(struct node *n, struct node_action *ret)
 
 void conns_tick(struct node *n)
 {
-    struct conn *c;
-    struct list *next;
+    struct timer *t;
     dials_tick(n);
-    LIST_EACH(c, next, &n->conns, struct conn, list)
-    {
+    while ((t = timers_pop(&n->conn_timers, n->now_us)) != NULL) {
+        struct conn *c = CONTAINER_OF(t, struct conn, timer);
         if (c->link != NULL && link_deadline(c->link) <= n->now_us) {
             link_tick(c->link, n->now_us);
-            conns_events(n, c);
         }
+        conns_events(n, c); /* wakes it: that sets the timer anew */
     }
 }
 
 uint64_t conns_deadline(const struct node *n)
 {
-    uint64_t due = NEVER_US;
+    uint64_t due = timers_deadline(&n->conn_timers);
     const struct list *l;
-    for (l = n->conns.next; l != &n->conns; l = l->next) {
-        const struct conn *c = CONTAINER_OF_CONST(l, struct conn, list);
+    for (l = n->ready.next; l != &n->ready; l = l->next) {
+        const struct conn *c = CONTAINER_OF_CONST(l, struct conn, ready);
         if (c->link != NULL) {
             due = IPX_MIN(due, link_deadline(c->link));
         }
     }
     return IPX_MIN(due, dials_deadline(n));
+}
+
+void conns_check(const struct node *n)
+{
+    const struct list *l;
+    for (l = n->conns.next; l != &n->conns; l = l->next) {
+        const struct conn *c = CONTAINER_OF_CONST(l, struct conn, list);
+        uint64_t due = c->link != NULL ? link_deadline(c->link) : NEVER_US;
+        assert(list_is_linked(&c->ready) || c->timer.due_us == due);
+    }
 }

@@ -126,6 +126,7 @@ struct node {
     uint32_t refused[NODE_REFUSED_MAX], n_refused;
     struct list conns; /* struct conn */
     struct list ready; /* those that may have events or output */
+    struct timers conn_timers;
     struct list dials;
     struct coats coats;
     uint32_t n_conns, next_conn;

@@ -90,8 +90,9 @@ struct conn {
     bool is_gone;    /* the shell has closed it */
     bool wants_dial, wants_close;
     struct node_id peer;
-    struct list list;  /* node.conns */
-    struct list ready; /* node.ready: may have something to do */
+    struct list list;   /* node.conns */
+    struct list ready;  /* node.ready: may have something to do */
+    struct timer timer; /* the link's deadline, while it is not in node.ready */
     struct list streams;
 };
 

@@ -467,6 +467,7 @@ void node_check(const struct node *n)
 {
     assert(n->state <= NODE_STATE_STOPPED);
     assert(n->streams.n <= n->streams.capacity && n->n_conns <= NODE_CONNS_MAX);
+    conns_check(n);
     if (n->sessions != NULL) {
         session_check(n->sessions);
     }

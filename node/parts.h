@@ -84,6 +84,7 @@ void issuers_on_answer(struct node *n, struct slice cert); /* of a CHAIN: perhap
 /* conns.c */
 void conns_init(struct node *n);
 void conns_done(struct node *n);
+void conns_check(const struct node *n);
 struct conn *conns_find(struct node *n, uint32_t id);
 struct conn *conns_of_peer(struct node *n, const struct node_id *peer); /* a link that is up */
 bool conns_drain(struct node *n, struct node_action *ret);
