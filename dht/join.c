@@ -170,15 +170,6 @@ void dht_join_on_lost(struct dht *d, const struct dht_contact *contact)
     }
 }
 
-static unsigned deepest_bucket(const struct dht *d)
-{
-    unsigned b = DHT_BUCKETS - 1;
-    while (b > 0 && d->table.n_bucket[b] == 0) {
-        b--;
-    }
-    return b;
-}
-
 static void touch_bucket(struct dht *d, unsigned bucket)
 {
     d->join.bucket_due_s[bucket] = (uint32_t)(after(d, DHT_REFRESH_US) / US_PER_S);
@@ -207,8 +198,11 @@ static struct dht_pos random_in_bucket(struct dht *d, unsigned bucket)
 static bool refresh(struct dht *d, unsigned bucket)
 {
     struct dht_search *s = NULL;
-    struct dht_search_spec spec = {
-        .use = DHT_USE_BUCKET, .mode = LOOKUP_CLOSEST, .target = random_in_bucket(d, bucket)};
+    /* To fill a bucket all who are near are asked; later a few do to see who is there. */
+    bool is_first = d->join.state == DHT_JOIN_FILL;
+    struct dht_search_spec spec = {.use = DHT_USE_BUCKET,
+                                   .mode = is_first ? LOOKUP_CLOSEST : LOOKUP_LOCATE,
+                                   .target = random_in_bucket(d, bucket)};
     touch_bucket(d, bucket);
     if (dht_search_start(d, &spec, &s) != IPX_OK) {
         return false; /* its next turn comes */
@@ -221,6 +215,16 @@ static void to_member(struct dht *d)
 {
     move(d, DHT_JOIN_MEMBER);
     d->join.due_us = after(d, DHT_SIBLINGS_US);
+}
+
+/* The buckets from here on hold but the 16 nearest, which the search of our own position asks. */
+static unsigned first_of_neighbourhood(const struct dht *d)
+{
+    unsigned b = DHT_BUCKETS, n = 0;
+    while (b > 0 && n + d->table.n_bucket[b - 1] <= DHT_K) {
+        n += d->table.n_bucket[--b];
+    }
+    return b;
 }
 
 /* Refreshes the next bucket nearer to the root, the last: we are in for good. */
@@ -250,7 +254,7 @@ static void on_found_mesh(struct dht *d)
         dht_publish_on_joined(d);
         if (!is_small(d)) {
             move(d, DHT_JOIN_FILL);
-            j->fill_next = (uint8_t)deepest_bucket(d);
+            j->fill_next = (uint8_t)first_of_neighbourhood(d);
             fill(d);
             return;
         }
@@ -281,6 +285,11 @@ static void on_found_nobody(struct dht *d)
     j->due_us = after(d, j->backoff_us);
     dht_emit(d, "bootstrap failed", NULL, j->n_boot, j->backoff_us);
     j->backoff_us = IPX_MIN(j->backoff_us * 2, DHT_BOOT_RETRY_MAX_US);
+}
+
+void dht_join_on_asked(struct dht *d, const struct dht_pos *target)
+{
+    touch_bucket(d, dht_table_bucket_of(&d->table, target));
 }
 
 void dht_join_on_search(struct dht *d, const struct dht_search *s)
@@ -315,8 +324,8 @@ static void tick_member(struct dht *d)
     if (is_small(d) || dht_search_is_running(d, DHT_USE_BUCKET)) {
         return;
     }
-    unsigned deepest = deepest_bucket(d);
-    for (unsigned b = 0; b <= deepest; b++) {
+    unsigned end = first_of_neighbourhood(d);
+    for (unsigned b = 0; b < end; b++) {
         if (d->now_us >= (uint64_t)j->bucket_due_s[b] * US_PER_S) {
             (void)refresh(d, b); /* one at a time; the next when this one is over */
             return;
@@ -356,8 +365,8 @@ uint64_t dht_join_deadline(const struct dht *d)
     if (j->state != DHT_JOIN_MEMBER || is_small(d) || dht_search_is_running(d, DHT_USE_BUCKET)) {
         return due;
     }
-    unsigned deepest = deepest_bucket(d);
-    for (unsigned b = 0; b <= deepest; b++) {
+    unsigned end = first_of_neighbourhood(d);
+    for (unsigned b = 0; b < end; b++) {
         due = IPX_MIN(due, (uint64_t)j->bucket_due_s[b] * US_PER_S);
     }
     return due;

@@ -54,6 +54,8 @@ void dht_join_start(struct dht *d);
 void dht_join_on_member(struct dht *d);
 /* A member was lost; `contact` (not NULL) may be asked when nobody else is left. */
 void dht_join_on_lost(struct dht *d, const struct dht_contact *contact);
+/* Somebody else's search has asked the nodes around `target`: its bucket is refreshed by that. */
+void dht_join_on_asked(struct dht *d, const struct dht_pos *target);
 void dht_join_on_search(struct dht *d, const struct dht_search *s);
 void dht_join_tick(struct dht *d);
 uint64_t dht_join_deadline(const struct dht *d);

@@ -283,6 +283,9 @@ static bool finish(struct dht *d, struct dht_search *s, enum ipx_err status, str
     sm_move(&dht_search_table, &s->state, DHT_SEARCH_OVER);
     s->status = status;
     note_found(s);
+    if (s->use != DHT_USE_BUCKET && s->n_found == DHT_K && status == IPX_OK) {
+        dht_join_on_asked(d, &s->lookup.config.target);
+    }
     dht_emit(d, "search over", NULL, s->lookup.n_sent, d->now_us - s->lookup.started_us);
     switch ((enum dht_use)s->use) {
     case DHT_USE_SELF:

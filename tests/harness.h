@@ -49,6 +49,7 @@ extern struct plain_test *plain_tests;
 
 struct plain_test *plain_tests;
 
+#ifndef IPX_TEST_NO_MAIN /* a program that uses what tests share, and is none */
 int main(int argc, char **argv)
 {
     int n = 0;
@@ -62,6 +63,7 @@ int main(int argc, char **argv)
             n);
     return n > 0 ? 0 : 1;
 }
+#endif
 
 #else
 #include <criterion/criterion.h>

@@ -57,3 +57,5 @@ void stats_dht_size(struct stats *s);
 void stats_gossip_failures(struct stats *s);
 void stats_gossip_news(struct stats *s);
 void stats_dht_lookup(struct stats *s);
+void stats_dht_churn(struct stats *s);
+void stats_dht_idle(struct stats *s);

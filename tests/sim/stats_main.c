@@ -17,6 +17,8 @@ static const struct {
     {"gossip", stats_gossip_failures},
     {"gossip", stats_gossip_news},
     {"dht", stats_dht_lookup},
+    {"dht", stats_dht_churn},
+    {"dht", stats_dht_idle},
 };
 
 static int usage(const char *word)
