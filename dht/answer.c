@@ -2,6 +2,8 @@
 /* Requests of others: what is owed is noted when they come and written when it is polled. */
 #include "dht/core.h"
 
+#include "base/plant.h"
+
 /* A record is kept only near its key: 2k nodes that we know are nearer, so it is not ours. */
 static bool is_far(const struct dht *d, const struct dht_pos *key)
 {
@@ -87,6 +89,9 @@ static void put_nearest(const struct dht *d, const struct dht_answer *a, struct 
             dht_guard_may_tell(&near[i]->addr, &a->addr, a->want)) {
             m->contacts[m->n_contacts++] = dht_entry_contact(near[i]);
         }
+    }
+    if (IPX_PLANT(CONTACT) && d->join.n_boot > 0 && m->n_contacts < DHT_CONTACTS_MAX) {
+        m->contacts[m->n_contacts++] = d->join.boot[0];
     }
 }
 

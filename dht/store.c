@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dht/store.h"
 
+#include "base/plant.h"
+
 /* All that is held, of which bodies may drop the one they look at. */
 #define EACH_HELD(h, tmp, i, s)                                                                    \
     for (uint32_t i = 0; (i) < (s)->n_lists; (i)++)                                                \
@@ -266,7 +268,7 @@ static enum dht_status compare_held(struct dht_store *s, const struct dht_put *p
     if (put->has_cas && put->cas != held->seq && !is_same) {
         return DHT_STATUS_CAS;
     }
-    if (item->seq < held->seq) {
+    if (item->seq < held->seq && !IPX_PLANT(SEQ)) {
         return DHT_STATUS_STALE;
     }
     if (item->seq == held->seq && !is_same) {

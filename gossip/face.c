@@ -39,6 +39,11 @@ void gossip_on_unreachable(struct gossip *g, uint64_t now_us, const struct node_
 void gossip_on_clock(struct gossip *g, uint64_t now_us, int64_t wall_ms)
 {
     g->now_us = now_us;
+    int64_t since_ms = (int64_t)((now_us - g->wall_at_us) / US_PER_MS);
+    int64_t jump_ms = wall_ms - g->wall_ms - since_ms;
+    if (jump_ms > GOSSIP_CLOCK_JUMP_MS || jump_ms < -GOSSIP_CLOCK_JUMP_MS) {
+        gossip_pending_forgive(g); /* what had not begun or had ended by a wrong clock */
+    }
     g->wall_ms = wall_ms;
     g->wall_at_us = now_us;
 }

@@ -36,6 +36,11 @@ void gossip_pending_refuse(struct gossip *g, uint64_t now_us, struct gossip_pend
     gossip_pending_remove(g, p);
 }
 
+void gossip_pending_forgive(struct gossip *g)
+{
+    memset(g->pending.refused, 0, sizeof(g->pending.refused));
+}
+
 bool gossip_pending_is_refused(const struct gossip *g, uint64_t now_us, const struct hash *chain)
 {
     for (unsigned i = 0; i < GOSSIP_PENDING_REFUSED; i++) {

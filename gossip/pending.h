@@ -29,6 +29,7 @@ struct gossip_pending_alive {
 };
 
 #define GOSSIP_PENDING_REFUSED 8
+#define GOSSIP_CLOCK_JUMP_MS 1000 /* more than a clock that is kept right is moved at once */
 #define GOSSIP_PENDING_REFUSED_US (60 * US_PER_S) /* a refused chain is not looked at again */
 
 struct gossip_pending {
@@ -53,6 +54,8 @@ void gossip_pending_chain(struct gossip *g, uint64_t now_us, struct slice chain)
 void gossip_pending_ad(struct gossip *g, const struct node_id *id, struct slice item);
 /* The node layer said no. */
 void gossip_pending_refuse(struct gossip *g, uint64_t now_us, struct gossip_pending_alive *p);
+/* Refused chains may be shown again: they were judged by a clock that was wrong. */
+void gossip_pending_forgive(struct gossip *g);
 bool gossip_pending_is_refused(const struct gossip *g, uint64_t now_us, const struct hash *chain);
 void gossip_pending_remove(struct gossip *g, struct gossip_pending_alive *p);
 /* Asks `from` for the chains which this input left wanting. */

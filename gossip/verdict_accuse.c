@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gossip/event.h"
 
+#include "base/plant.h"
+
 /* Accusations: one vote each, a timer, a last look, a verdict (Lifeguard; overlay 3.2). */
 
 uint32_t gossip_log10_milli(uint32_t n)
@@ -176,7 +178,8 @@ static void refute(struct gossip *g, uint64_t now_us, const struct gossip_claim 
                    const struct gossip_item *item)
 {
     const struct gossip_member *by = gossip_members_find(&g->members, &claim->by);
-    if (gossip_member_compare(g->self, &claim->boot, claim->incarnation) != 0 || by == NULL ||
+    if (IPX_PLANT(REFUTE) ||
+        gossip_member_compare(g->self, &claim->boot, claim->incarnation) != 0 || by == NULL ||
         !gossip_item_verify(item, &claim->by, &g->mesh)) {
         return; /* answered already, or of an incarnation that we never had */
     }

@@ -2,6 +2,7 @@
 /* Who is there: carries messages between sessions and the cores dht, gossip and exec, and tells
  * each what the others learnt. */
 #include "node/core.h"
+#include "base/plant.h"
 #include "node/session_wire.h"
 
 #define JOIN_WIDTH 3 /* comparing views with so many of the first peers is enough */
@@ -372,6 +373,11 @@ static void on_clone(struct node *n, const struct gossip_boot *boot)
                 slice_text("a higher boot of our own key was heard"));
     if (n->now_us - n->started_us < CLONE_YOUNG_US && boot->generation < UINT32_MAX) {
         n->config.generation = boot->generation + 1;
+        if (IPX_PLANT(GENERATION)) {
+            struct gossip_boot own = {n->config.generation, n->config.boot_nonce};
+            gossip_set_boot(&n->gossip, n->now_us, &own);
+            return;
+        }
         node_save_later(n, NODE_SAVE_GENERATION);
     } else {
         node_fail_stop(n, 1, "another node runs with this node's key: one of the two is a copy");

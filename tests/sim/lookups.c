@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Searches of the DHT, asked of nodes from outside: a search that is over comes out of dht_poll,
- * where the linker lets us look (--wrap). */
+/* Searches of the DHT, asked of nodes from outside; dht_tap.c tells when one is over. */
 #include "tests/sim/plan.h"
 
 #define LOOKUPS_MAX 32
@@ -22,32 +21,39 @@ struct lookups {
 
 static struct lookups *watching; /* dht_poll has no argument for it */
 
-bool __real_dht_poll(struct dht *d, struct dht_action *ret);
-bool __wrap_dht_poll(struct dht *d, struct dht_action *ret);
-
-static void note(struct lookups *l, const struct dht *d, const struct dht_action *a)
+static bool is_honest(const struct lookups *l, const struct node_id *id)
 {
-    for (unsigned i = 0; i < l->n; i++) {
-        struct lookup_asked *q = &l->asked[i];
-        const struct world_node *n = &l->w->nodes[q->node];
-        if (n->node != NULL && &n->node->dht == d && q->handle == a->found.handle) {
-            q->is_over = true;
-            l->n_over++;
-            q->has_nearest = a->found.n_nodes > 0;
-            if (q->has_nearest) {
-                q->nearest = a->found.nodes[0].contact.id;
-            }
+    for (unsigned i = 0; i < l->w->n_nodes; i++) {
+        if (node_id_equal(&l->w->nodes[i].key.pk, id)) {
+            return l->w->nodes[i].adversary == 0;
+        }
+    }
+    return true;
+}
+
+/* The nearest that it found of those that play by the rules. */
+static void take(const struct lookups *l, struct lookup_asked *q, const struct dht_action *a)
+{
+    q->is_over = true;
+    for (size_t i = 0; i < a->found.n_nodes && !q->has_nearest; i++) {
+        if (is_honest(l, &a->found.nodes[i].contact.id)) {
+            q->nearest = a->found.nodes[i].contact.id;
+            q->has_nearest = true;
         }
     }
 }
 
-bool __wrap_dht_poll(struct dht *d, struct dht_action *ret)
+void lookups_on_found(const struct dht *d, const struct dht_action *a)
 {
-    bool is_some = __real_dht_poll(d, ret);
-    if (is_some && watching != NULL && ret->kind == DHT_ACTION_FOUND) {
-        note(watching, d, ret);
+    struct lookups *l = watching;
+    for (unsigned i = 0; l != NULL && i < l->n; i++) {
+        struct lookup_asked *q = &l->asked[i];
+        const struct world_node *n = &l->w->nodes[q->node];
+        if (n->node != NULL && &n->node->dht == d && q->handle == a->found.handle) {
+            take(l, q, a);
+            l->n_over++;
+        }
     }
-    return is_some;
 }
 
 struct lookups *lookups_begin(struct world *w, struct rng *r, unsigned n)
@@ -87,7 +93,7 @@ static const struct world_node *true_closest(const struct lookups *l, const stru
     struct dht_pos best_pos = {0};
     for (unsigned i = 0; i < l->w->n_nodes; i++) {
         const struct world_node *n = &l->w->nodes[i];
-        if (n->node == NULL || i == q->node) {
+        if (n->node == NULL || i == q->node || n->adversary != 0) {
             continue;
         }
         struct dht_pos pos = dht_pos_of(&l->w->made.mesh, n->node->self.nonce, &n->key.pk);

@@ -10,7 +10,7 @@
 void oracle_begin(struct oracle *o, struct world *w)
 {
     *o = (struct oracle){.w = w, .period_us = LOOK_US * IPX_MAX(1u, w->n_nodes / 20)};
-    struct tally *all[] = {&o->sealed, &o->credit, &o->attempts, &o->nonces, &o->view_at};
+    struct tally *all[] = {&o->sealed, &o->credit, &o->attempts, &o->nonces, &o->view_at, &o->seqs};
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
         tally_init(all[i], &w->mem);
     }
@@ -21,7 +21,7 @@ void oracle_begin(struct oracle *o, struct world *w)
 
 void oracle_done(struct oracle *o)
 {
-    struct tally *all[] = {&o->sealed, &o->credit, &o->attempts, &o->nonces, &o->view_at};
+    struct tally *all[] = {&o->sealed, &o->credit, &o->attempts, &o->nonces, &o->view_at, &o->seqs};
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
         tally_done(all[i]);
     }
@@ -61,7 +61,8 @@ static void look_self(struct oracle *o, struct world_node *n)
                    n->index, self->boot.generation, (unsigned long long)s->told_generation,
                    (unsigned long long)seq, (unsigned long long)s->told_seq);
     }
-    if (is_disk_true && (self->boot.generation > n->disk.generation || seq > on_disk)) {
+    bool is_stored = n->n_lost_saves > 0 || self->boot.generation <= n->disk.generation;
+    if (!is_stored || (is_disk_true && seq > on_disk)) {
         world_fail(o->w, "n%u says generation %u, record %llu; its disk has %u, %llu", n->index,
                    self->boot.generation, (unsigned long long)seq, n->disk.generation,
                    (unsigned long long)on_disk);
@@ -112,6 +113,11 @@ static uint64_t *nonce_of(struct oracle *o, const struct node_id *id)
     return tally_at(&o->nonces, tally_key(1, id, sizeof(*id)));
 }
 
+bool oracle_knows_nonce(struct world *w, const struct node_id *id, const uint8_t nonce[16])
+{
+    return w->oracle == NULL || *nonce_of(w->oracle, id) == tally_key(2, nonce, 16);
+}
+
 /* Before it says anything as a member. */
 static void learn_nonce(struct oracle *o, const struct world_node *n)
 {
@@ -152,10 +158,36 @@ static void look_session(struct oracle *o, struct world_node *n, const struct no
             continue; /* it has forgotten, or was another run: packets find nothing there */
         }
         const struct session_key *key = (const struct session_key *)(const void *)slot;
-        if (memcmp(key->recv, peer->cur->send, sizeof(key->recv)) == 0 &&
-            !node_id_equal(&slot->peer->id, &n->key.pk)) {
+        if (memcmp(key->recv, peer->cur->send, sizeof(key->recv)) != 0) {
+            continue;
+        }
+        if (!node_id_equal(&slot->peer->id, &n->key.pk)) {
             world_fail(o->w, "n%u and n%u have a session in which they do not name each other",
                        n->index, i);
+        }
+        if (key->replay.top > peer->cur->sent) {
+            world_fail(o->w, "n%u has taken counter %llu of n%u, which has sealed %llu packets", i,
+                       (unsigned long long)key->replay.top - 1, n->index,
+                       (unsigned long long)peer->cur->sent);
+        }
+    }
+}
+
+/* A record that is held gives way to a later one only. */
+static void look_store(struct oracle *o, struct world_node *n)
+{
+    const struct dht_store *s = &n->node->dht.store;
+    for (uint32_t i = 0; s->index != NULL && i < s->n_lists; i++) {
+        const struct list *l;
+        for (l = s->index[i].next; l != &s->index[i]; l = l->next) {
+            const struct dht_held *h = CONTAINER_OF_CONST(l, struct dht_held, link);
+            uint64_t key = tally_key(n->run * WORLD_NODES_MAX + n->index, &h->key, sizeof(h->key));
+            uint64_t *seq = tally_at(&o->seqs, tally_key(key, &h->publisher, sizeof(h->publisher)));
+            if (h->seq < *seq) {
+                world_fail(o->w, "n%u held record %llu and now holds %llu of the same key",
+                           n->index, (unsigned long long)*seq, (unsigned long long)h->seq);
+            }
+            *seq = h->seq;
         }
     }
 }
@@ -186,6 +218,7 @@ static void look(struct oracle *o, struct world_node *n)
         look_member(o, n, m);
     }
     look_table(o, n);
+    look_store(o, n);
     look_sessions(o, n);
     oracle_look_work(o, n);
 }

@@ -46,6 +46,7 @@ struct oracle {
     struct tally attempts; /* (job, task, attempt) -> started */
     struct tally nonces;   /* key -> its placement nonce, hashed */
     struct tally view_at;  /* (viewer, key) -> index into views, + 1 */
+    struct tally seqs;     /* (run, record) -> its seq, as held */
     struct oracle_view *views;
     size_t n_views, views_capacity;
     uint64_t n_looks, n_packets, most_bytes; /* of one node within 10 s */
@@ -62,6 +63,9 @@ void oracle_on_send(struct world *w, const struct world_node *from, const struct
 void oracle_on_datagram(struct world *w, const struct world_node *to, const struct addr *from,
                         struct slice packet);
 void oracle_on_spawn(struct world *w, struct world_node *n, uint64_t attempt);
+
+/* Is this its nonce, by the certificate it has now, or without an oracle: for dht_tap.c. */
+bool oracle_knows_nonce(struct world *w, const struct node_id *id, const uint8_t nonce[16]);
 
 /* oracle_work.c, of a look */
 void oracle_look_work(struct oracle *o, struct world_node *n);

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "tests/sim/adversary.h"
+
 #define UNTIL_S 15
 #define UNTIL_MAX_S 3600
 #define LINE_SIZE 1024
@@ -35,6 +37,8 @@ bool plan_option(struct plan *p, const char *option, const char *value)
         return true;
     } else if (strcmp(option, "--faults") == 0) {
         return faults_parse(value, &p->faults);
+    } else if (strcmp(option, "--adversaries") == 0) {
+        return adversaries_parse(value, &p->adversaries);
     }
     return false;
 }
@@ -58,10 +62,12 @@ bool plan_parse(struct plan *p, const char *line)
 
 void plan_print(const struct plan *p, char text[static PLAN_TEXT_SIZE])
 {
-    char faults[PLAN_TEXT_SIZE - 128];
+    char faults[PLAN_TEXT_SIZE - 256], adversaries[100];
     faults_print(p->faults, faults, sizeof(faults));
-    snprintf(text, PLAN_TEXT_SIZE, "--seed %llu --nodes %u --until %u --faults %s",
-             (unsigned long long)p->seed, p->n_nodes, p->until_s, faults);
+    adversaries_print(p->adversaries, adversaries, sizeof(adversaries));
+    snprintf(text, PLAN_TEXT_SIZE, "--seed %llu --nodes %u --until %u --faults %s%s%s",
+             (unsigned long long)p->seed, p->n_nodes, p->until_s, faults,
+             p->adversaries != 0 ? " --adversaries " : "", p->adversaries != 0 ? adversaries : "");
 }
 
 bool plan_read(const char *path, struct plan *p, char shows[static PLAN_SHOWS_SIZE])

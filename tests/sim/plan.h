@@ -14,8 +14,9 @@
 struct plan {
     uint64_t seed;
     unsigned n_nodes;
-    unsigned until_s; /* how long faults happen */
-    uint32_t faults;  /* bits */
+    unsigned until_s;     /* how long faults happen */
+    uint32_t faults;      /* bits */
+    uint32_t adversaries; /* bits (adversary.h): the last nodes, one of each */
     bool traces;
 };
 
@@ -48,6 +49,9 @@ void plan_run_apart(const struct plan *p, bool is_quiet, struct outcome *ret);
 /* shrink.c: the smallest run found that fails too (not always in the same way): fewer nodes, a
  * shorter time, fewer classes of faults. */
 void plan_shrink(struct plan *p, struct outcome *last);
+
+/* lookups.c: a search is over. For dht_tap.c. */
+void lookups_on_found(const struct dht *d, const struct dht_action *a);
 
 /* lookups.c: searches of the DHT and what they found. */
 struct lookups;

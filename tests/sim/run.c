@@ -5,6 +5,7 @@
  * job ends, all know all and the same of each, searches find the true closest, names are the same
  * everywhere, and nobody is thought dead who is not.
  */
+#include "tests/sim/adversary.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/plan.h"
 
@@ -222,6 +223,7 @@ void plan_run(const struct plan *p, struct outcome *ret)
     memset(r, 0, sizeof(*r));
     world_init(&r->w, &options);
     oracle_begin(&r->oracle, &r->w);
+    adversaries_begin(&r->w, p->adversaries);
     if (assemble(r, p, ret)) {
         safety(r, p);
         if (r->w.failure[0] == '\0') {

@@ -4,13 +4,15 @@
 #include <stdlib.h>
 
 #include "commit.h"
+#include "tests/sim/adversary.h"
 #include "tests/sim/plan.h"
+#include "tests/sim/plant.h"
 
 static const char usage[] =
     "usage: sim [--seed S] [--count C] [--nodes N] [--until T] [--faults all|none|NAME,..]\n"
-    "           [--trace] [--twice] [--shrink FILE]\n"
+    "           [--adversaries all|none|NAME,..] [--trace] [--twice] [--shrink FILE]\n"
     "       sim --replay FILE..     runs that failed once, from their seed files\n"
-    "       sim --list              the classes of faults\n"
+    "       sim --list              the classes of faults, and the adversaries\n"
     "\n"
     "Runs C seeds from S on, each with N whole nodes and T seconds of faults, and prints a line\n"
     "for each; at a failure also the words that repeat it. --twice: each seed two times, which\n"
@@ -18,6 +20,7 @@ static const char usage[] =
 
 struct options {
     struct plan plan;
+    enum plant plant; /* PLANT_NONE: none */
     unsigned long count;
     bool is_twice;
     const char *shrink;
@@ -27,6 +30,9 @@ static void list(void)
 {
     for (unsigned i = 0; i < FAULT_N; i++) {
         printf("%-10s %s\n", fault_classes[i].name, fault_classes[i].what);
+    }
+    for (unsigned i = 1; i < ADVERSARY_N; i++) {
+        printf("%-10s %s (an adversary)\n", adversary_classes[i].name, adversary_classes[i].what);
     }
 }
 
@@ -92,6 +98,29 @@ static bool all_seeds(const struct options *o)
     return is_good;
 }
 
+/* The planted bug is found within so many seeds, and it alone is what was found. */
+static bool hunt(const struct options *o)
+{
+    struct plan p = o->plan;
+    struct outcome with, without;
+    for (unsigned long i = 0; i < o->count; i++, p.seed++) {
+        plant_set(o->plant);
+        plan_run_apart(&p, true, &with);
+        if (with.is_failure) {
+            char text[PLAN_TEXT_SIZE];
+            plant_set(PLANT_NONE);
+            plan_run_apart(&p, true, &without);
+            plan_print(&p, text);
+            printf("planted %s: found by run %lu: sim %s: %s%s%s\n", plant_name(o->plant), i + 1,
+                   text, with.failure, without.is_failure ? "; BUT WITHOUT IT: " : "",
+                   without.failure);
+            return !without.is_failure;
+        }
+    }
+    printf("planted %s: NOT FOUND in %lu runs\n", plant_name(o->plant), o->count);
+    return false;
+}
+
 static bool replay(char **files, int n)
 {
     bool is_good = true;
@@ -121,6 +150,12 @@ static bool understand(struct options *o, int argc, char **argv)
             return false;
         } else if (strcmp(argv[i], "--count") == 0) {
             o->count = strtoul(value, NULL, 10);
+            i++;
+        } else if (IS_PLANTED && strcmp(argv[i], "--plant") == 0) {
+            o->plant = plant_by_name(value);
+            if (o->plant == PLANT_NONE) {
+                return false;
+            }
             i++;
         } else if (strcmp(argv[i], "--shrink") == 0) {
             o->shrink = value;
@@ -154,5 +189,5 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return 2;
     }
-    return all_seeds(&o) ? 0 : 1;
+    return (o.plant != PLANT_NONE ? hunt(&o) : all_seeds(&o)) ? 0 : 1;
 }

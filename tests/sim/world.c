@@ -203,6 +203,7 @@ static void fill_config(struct world_node *n, struct node_config *c)
     c->trace = (struct trace){.sink = on_trace, .user = n};
     c->listen[0] = n->addr;
     c->generation = ++n->disk.generation;
+    n->n_lost_saves = 0;
     c->boot_nonce = rng_u64(&w->keys);
     rng_fill(&w->keys, c->seed, sizeof(c->seed));
     memcpy(c->gates[0], w->gate, sizeof(w->gate));
@@ -304,6 +305,7 @@ void world_partition(struct world *w, unsigned i, unsigned side)
 static void save(struct world_node *n, enum node_save what, struct slice bytes)
 {
     if (faults_save_fails(n)) {
+        n->n_lost_saves++;
         return;
     }
     disk_save(n->w, &n->disk, what, bytes);

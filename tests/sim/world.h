@@ -63,11 +63,14 @@ struct world_node {
     unsigned site;         /* of 8; see FAULT_SITES */
     bool has_twin;         /* another node has its key */
     unsigned n_wipes;
-    uint32_t n_old_disks; /* starts from, or chances of, a disk older than what was said */
-    bool is_stopped;      /* by itself: stop_code, stop_text */
+    uint32_t n_lost_saves; /* of this run: its disk was full */
+    uint32_t n_old_disks;  /* starts from, or chances of, a disk older than what was said */
+    bool is_stopped;       /* by itself: stop_code, stop_text */
     int stop_code;
     char stop_text[160];
     uint64_t n_ticks, n_datagrams; /* wake-ups */
+    uint8_t adversary;             /* enum adversary; 0: honest */
+    uint64_t n_altered;            /* of its words */
 };
 
 struct world_end { /* of a pipe, where its node looks for it */

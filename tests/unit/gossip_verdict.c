@@ -325,6 +325,15 @@ TEST(gossip_verdict, pending)
     CHECK(gossip_pending_is_refused(g, net.now_us, &a.chain_hash));
     give(&net, 0, 1, writer_slice(&o));
     CHECK(gossip_pending_find(g, &key.pk) == NULL);
+    /* unless our clock was wrong: then it is asked for again */
+    gossip_on_clock(g, net.now_us, 1000000);
+    CHECK(!gossip_pending_is_refused(g, net.now_us, &a.chain_hash));
+    give(&net, 0, 1, writer_slice(&o));
+    CHECK(gossip_pending_find(g, &key.pk) != NULL);
+    give(&net, 0, 1, writer_slice(&cw));
+    CHECK(gossip_pending_is_refused(g, net.now_us, &a.chain_hash));
+    gossip_on_clock(g, net.now_us + 5 * US_PER_S, 1005100); /* goes on, with a small correction */
+    CHECK(gossip_pending_is_refused(g, net.now_us + 5 * US_PER_S, &a.chain_hash));
     net_done(&net);
 }
 
