@@ -140,7 +140,9 @@ bool seat_on_output(struct owner *o, uint64_t now_us, struct owner_seat *s,
         return true; /* of an attempt given up */
     }
     if (t->state == OWNER_TASK_STORING && t->result_attempt == b->id.attempt) {
-        xfer_on_output(o, now_us, t->link, b);
+        if (t->link != NO_TASK) { /* else all of it is here and being stored */
+            xfer_on_output(o, now_us, t->link, b);
+        }
         return true;
     }
     bool is_live = t->state == OWNER_TASK_CLAIMED || t->state == OWNER_TASK_RUNNING;

@@ -154,6 +154,7 @@ void gossip_set_boot(struct gossip *g, uint64_t now_us, const struct gossip_boot
     g->now_us = now_us;
     g->self->boot = *boot;
     g->self->incarnation = 0;
+    gossip_member_changed(&g->members, g->self);
     g->has_clone = g->has_clone && gossip_boot_compare(&g->clone, boot) > 0;
     g->is_clone_news = g->is_clone_news && g->has_clone;
     gossip_verdict_announce(g, now_us);

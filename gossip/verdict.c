@@ -90,6 +90,7 @@ static void hear_own_alive(struct gossip *g, uint64_t now_us, const struct gossi
     /* same boot, higher incarnation: a copy of this very process; the last to speak wins until
      * a boot tells them apart */
     self->incarnation = alive->incarnation;
+    gossip_member_changed(&g->members, self); /* also while we leave and announce nothing */
     gossip_verdict_announce(g, now_us);
 }
 
