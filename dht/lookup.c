@@ -35,19 +35,14 @@ static bool is_live(const struct lookup_candidate *c)
     return c->state != LOOKUP_FAILED && c->state != LOOKUP_STALLED;
 }
 
-static bool is_pos_known(const struct lookup_candidate *c)
-{
-    return (c->contact.flags & DHT_FLAG_NO_NONCE) == 0;
-}
-
 /* Those of unknown position come first, in the order in which they were given. */
 static int compare(const struct lookup *l, size_t a, size_t b)
 {
     const struct lookup_candidate *ca = &l->candidates[a], *cb = &l->candidates[b];
-    if (is_pos_known(ca) != is_pos_known(cb)) {
-        return is_pos_known(cb) ? -1 : 1;
+    if (lookup_is_pos_known(ca) != lookup_is_pos_known(cb)) {
+        return lookup_is_pos_known(cb) ? -1 : 1;
     }
-    return is_pos_known(ca) ? dht_pos_compare(&l->config.target, &ca->pos, &cb->pos) : 0;
+    return lookup_is_pos_known(ca) ? dht_pos_compare(&l->config.target, &ca->pos, &cb->pos) : 0;
 }
 
 /* Puts candidate `index` at its place among the first `n` of the order. */
@@ -90,7 +85,7 @@ static bool is_seen(struct lookup *l, const struct dht_contact *contact, uint16_
             continue;
         }
         bool is_same = memcmp(c->contact.nonce, contact->nonce, sizeof(contact->nonce)) == 0;
-        if (is_same || !is_pos_known(c)) {
+        if (is_same || !lookup_is_pos_known(c)) {
             return true;
         }
         if (c->state == LOOKUP_ANSWERED) {
@@ -110,7 +105,7 @@ static size_t find_place(const struct lookup *l, const struct dht_pos *pos)
     }
     for (size_t i = l->n; i-- > 0;) {
         const struct lookup_candidate *c = &l->candidates[l->order[i]];
-        if (c->state == LOOKUP_NEW && is_pos_known(c)) {
+        if (c->state == LOOKUP_NEW && lookup_is_pos_known(c)) {
             bool is_nearer = dht_pos_compare(&l->config.target, pos, &c->pos) < 0;
             return is_nearer ? l->order[i] : LOOKUP_CANDIDATES_MAX;
         }
@@ -225,7 +220,7 @@ enum ipx_err lookup_on_reply(struct lookup *l, uint64_t now_us, uint16_t tx,
     if (l->is_over || (c->state != LOOKUP_WAITING && c->state != LOOKUP_STALLED)) {
         return IPX_STALE;
     }
-    if (!is_pos_known(c)) {
+    if (!lookup_is_pos_known(c)) {
         size_t n_ordered = l->n - 1u;
         (void)order_remove(l, tx);
         c->contact.flags &= (uint8_t)~DHT_FLAG_NO_NONCE;
@@ -331,10 +326,20 @@ static bool is_to_ask_again(const struct lookup *l, const struct lookup_candidat
            l->n_sent < LOOKUP_MESSAGES_MAX && !is_discredited(l, c->referrer);
 }
 
-/* The nearest on this path that is to be asked now; l->n if none. */
+/* Each that is silent gives room for one more, up to a limit: to wait for several in turn is what
+ * makes a search slow. Disjoint paths have each other. */
+static unsigned n_slots(const struct lookup *l, unsigned n_silent)
+{
+    unsigned max = l->config.mode == LOOKUP_LOCATE ? LOOKUP_ALPHA_LOCATE : LOOKUP_ALPHA_MAX;
+    unsigned alpha = l->config.alpha;
+    return l->config.paths > 1 ? alpha : IPX_MAX(alpha, IPX_MIN(alpha + n_silent, max));
+}
+
+/* The one of this path that is to be asked now; l->n if none. A second question waits for no slot
+ * and takes none: it is of the nearest, and else the search would wait for it at its end. */
 static size_t next_to_ask(const struct lookup *l, uint8_t path, bool with_discredited)
 {
-    unsigned n_live = 0, n_waiting = 0;
+    unsigned n_live = 0, n_waiting = 0, n_silent = 0;
     struct lookup_variety v = {.n = 0};
     size_t next = l->n, again = l->n;
     for (size_t i = 0; i < l->n; i++) {
@@ -342,13 +347,14 @@ static size_t next_to_ask(const struct lookup *l, uint8_t path, bool with_discre
         if (c->path != path) {
             continue;
         }
+        n_silent += c->state == LOOKUP_STALLED || c->n_asked > 1;
         if (again == l->n && is_to_ask_again(l, c, n_live)) {
             again = l->order[i];
         }
         if (!is_live(c)) {
             continue;
         }
-        n_waiting += c->state == LOOKUP_WAITING;
+        n_waiting += c->state == LOOKUP_WAITING && c->n_asked == 1;
         if (c->state == LOOKUP_NEW && !with_discredited && is_discredited(l, c->referrer)) {
             continue;
         }
@@ -357,10 +363,10 @@ static size_t next_to_ask(const struct lookup *l, uint8_t path, bool with_discre
             next = l->order[i];
         }
     }
-    if (n_waiting >= l->config.alpha) {
-        return l->n;
+    if (again != l->n) {
+        return again;
     }
-    return next != l->n ? next : again;
+    return n_waiting < n_slots(l, n_silent) ? next : l->n;
 }
 
 /* Has this path found what the mode asks of it? */

@@ -6,8 +6,8 @@
  *
  * Candidates are ordered by what they claim; only those which answered from their
  * certified position count for the end and are given back. A silent one is STALLED
- * after the soft timeout: its slot is free for the next, a late answer still
- * counts; after the hard one it is FAILED. Before a closest set ends, those
+ * after the soft timeout: its slot is free for the next, and there is one slot more; a
+ * late answer still counts; after the hard one it is FAILED. Before a closest set ends, those
  * among its very nearest that stalled are asked a second time: else a single loss would hide
  * the very node that a record lies at. What one referrer named and never
  * answers is asked last, and then not at all. Of one foreign lab four count among the
@@ -21,13 +21,15 @@
 
 #define LOOKUP_CANDIDATES_MAX 256
 #define LOOKUP_PATHS_MAX 8
+#define LOOKUP_ALPHA_MAX 8    /* slots of a path on which some are silent */
+#define LOOKUP_ALPHA_LOCATE 5 /* three answers are enough: more slots find it no sooner */
 #define LOOKUP_MESSAGES_MAX 200
 #define LOOKUP_CAP_US (8 * US_PER_S)
 #define LOOKUP_SOFT_US (400 * US_PER_MS) /* of a peer whose RTT is not known */
 #define LOOKUP_HARD_US (2 * US_PER_S)
 #define LOOKUP_GRACE_US (300 * US_PER_MS) /* after the first value: a higher seq may come */
 #define LOOKUP_ASKS_MAX 2                 /* of one candidate: once more, never blindly again */
-#define LOOKUP_ASK_AGAIN 4                /* nearest places in which a silent one is asked again */
+#define LOOKUP_ASK_AGAIN 2                /* nearest places in which a silent one is asked again */
 #define LOOKUP_AGREE 3                    /* holders of one value that end the search for it */
 #define LOOKUP_LIES_MAX 3                 /* unanswered contacts that discredit a referrer */
 #define LOOKUP_LAB_MAX 4                  /* of the nearest set, of one foreign lab */
@@ -66,13 +68,19 @@ struct lookup_candidate {
     bool is_struck;   /* a strike against it is to be reported */
 };
 
+/* Else where it stands is learnt from its certificate. */
+static inline bool lookup_is_pos_known(const struct lookup_candidate *c)
+{
+    return (c->contact.flags & DHT_FLAG_NO_NONCE) == 0;
+}
+
 struct lookup_config {
     struct mesh_id mesh;
     struct node_id self; /* never a candidate */
     struct dht_pos target;
     enum lookup_mode mode;
     uint8_t k, r;               /* width of the closest set; answers that LOCATE needs */
-    uint8_t alpha, paths;       /* slots a path; disjoint paths, 1..8 */
+    uint8_t alpha, paths;       /* slots a path to begin with; disjoint paths, 1..8 */
     char lab[CERT_LAB_MAX + 1]; /* ours; "": every lab counts as ours */
 };
 

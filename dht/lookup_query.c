@@ -2,11 +2,6 @@
 /* The questions asked of a search: when to wake it, what it found, is all well. */
 #include "dht/lookup.h"
 
-static bool is_pos_known(const struct lookup_candidate *c)
-{
-    return (c->contact.flags & DHT_FLAG_NO_NONCE) == 0;
-}
-
 uint64_t lookup_deadline(const struct lookup *l)
 {
     uint64_t due = l->started_us + LOOKUP_CAP_US;
@@ -48,7 +43,7 @@ static size_t nearest_of(const struct lookup *l, bool answered, uint16_t *ret, s
         const struct lookup_candidate *c = &l->candidates[l->order[i]];
         if (answered ? c->state == LOOKUP_ANSWERED && lookup_counts(&v, c)
                      : c->state != LOOKUP_FAILED && c->state != LOOKUP_STALLED &&
-                           c->state != LOOKUP_ANSWERED && is_pos_known(c)) {
+                           c->state != LOOKUP_ANSWERED && lookup_is_pos_known(c)) {
             ret[n++] = l->order[i];
         }
     }
@@ -75,9 +70,10 @@ void lookup_check(const struct lookup *l)
         assert(!seen[l->order[i]] && l->order[i] < l->n);
         seen[l->order[i]] = true;
         const struct lookup_candidate *before = &l->candidates[l->order[i == 0 ? 0 : i - 1]];
-        assert(!is_pos_known(before) || is_pos_known(&l->candidates[l->order[i]]));
-        assert(!is_pos_known(before) || dht_pos_compare(&l->config.target, &before->pos,
-                                                        &l->candidates[l->order[i]].pos) <= 0);
+        assert(!lookup_is_pos_known(before) || lookup_is_pos_known(&l->candidates[l->order[i]]));
+        assert(!lookup_is_pos_known(before) ||
+               dht_pos_compare(&l->config.target, &before->pos, &l->candidates[l->order[i]].pos) <=
+                   0);
         assert(c->path < l->config.paths);
         assert(c->referrer == LOOKUP_NONE || l->candidates[c->referrer].state == LOOKUP_ANSWERED);
         assert(!node_id_equal(&c->contact.id, &l->config.self));

@@ -116,9 +116,9 @@ void dht_rpc_on_rtt(struct dht_rpc *r, uint64_t rtt_us)
     r->srtt_us = (uint32_t)(((uint64_t)r->srtt_us * 31 + rtt) / 32);
 }
 
-uint64_t dht_rpc_soft_us(const struct dht_rpc *r)
+uint64_t dht_rpc_soft_us(const struct dht_rpc *r, unsigned n_vars)
 {
-    uint64_t soft_us = (uint64_t)r->srtt_us + 4 * (uint64_t)r->rttvar_us;
+    uint64_t soft_us = (uint64_t)r->srtt_us + n_vars * (uint64_t)r->rttvar_us;
     return r->srtt_us == 0 ? DHT_SOFT_UNKNOWN_US
                            : IPX_MIN(IPX_MAX(soft_us, DHT_SOFT_MIN_US), DHT_SOFT_UNKNOWN_US);
 }

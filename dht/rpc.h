@@ -52,7 +52,8 @@ void dht_rpc_forget(struct dht_rpc *r, uint32_t handle);
 uint64_t dht_rpc_deadline(const struct dht_rpc *r);
 /* How long an answer took, whoever gave it: what to expect of a peer that we do not know. */
 void dht_rpc_on_rtt(struct dht_rpc *r, uint64_t rtt_us);
-uint64_t dht_rpc_soft_us(const struct dht_rpc *r);
+/* Mean and that many deviations. */
+uint64_t dht_rpc_soft_us(const struct dht_rpc *r, unsigned n_vars);
 /* More than 20 % of the last 32 requests were not answered. */
 bool dht_rpc_is_lossy(const struct dht_rpc *r);
 void dht_rpc_check(const struct dht_rpc *r);

@@ -60,6 +60,11 @@ uint8_t dht_search_alpha(const struct dht_rpc *r, enum lookup_mode mode, uint8_t
     return paths > 1 ? DHT_ALPHA_DISJOINT : dht_rpc_is_lossy(r) ? lossy : DHT_ALPHA;
 }
 
+uint64_t dht_search_soft_us(const struct dht_rpc *r, enum lookup_mode mode)
+{
+    return dht_rpc_soft_us(r, mode == LOOKUP_LOCATE ? DHT_SOFT_VARS_LOCATE : DHT_SOFT_VARS);
+}
+
 static void start_lookup(struct dht *d, struct dht_search *s, const struct dht_search_spec *spec)
 {
     uint8_t paths = spec->paths > 0 ? spec->paths : 1;
@@ -316,10 +321,11 @@ static bool finish(struct dht *d, struct dht_search *s, enum ipx_err status, str
     return true;
 }
 
-static uint64_t soft_timeout(const struct dht *d, const struct dht_entry *e)
+static uint64_t soft_timeout(const struct dht *d, const struct dht_search *s,
+                             const struct dht_entry *e)
 {
     if (e == NULL || e->srtt_us == 0) {
-        return dht_rpc_soft_us(&d->rpc);
+        return dht_search_soft_us(&d->rpc, s->lookup.config.mode);
     }
     uint64_t soft = (uint64_t)e->srtt_us + 4 * (uint64_t)e->rttvar_us;
     return IPX_MIN(IPX_MAX(soft, DHT_SOFT_MIN_US), LOOKUP_HARD_US);
@@ -336,7 +342,7 @@ static bool ask(struct dht *d, struct dht_search *s, const struct lookup_action 
         lookup_on_fail(&s->lookup, d->now_us, la->tx);
         return false;
     }
-    lookup_set_soft(&s->lookup, la->tx, soft_timeout(d, known));
+    lookup_set_soft(&s->lookup, la->tx, soft_timeout(d, s, known));
     struct dht_wire_msg m = {.type = s->kind != 0 ? DHT_GET : DHT_FIND_NODE,
                              .target = s->lookup.config.target,
                              .kind = s->kind,

@@ -262,7 +262,7 @@ static void send_one(struct run *run, const struct lookup_action *action)
     struct dht_call call = {
         .to = action->contact->id, .handle = 1, .candidate = action->tx, .type = DHT_FIND_NODE};
     uint32_t req_id = dht_rpc_start(&a->rpc, &a->rng, a->now_us, &call);
-    lookup_set_soft(&run->l, action->tx, dht_rpc_soft_us(&a->rpc));
+    lookup_set_soft(&run->l, action->tx, dht_search_soft_us(&a->rpc, run->l.config.mode));
     bool is_lost = rng_chance(&a->rng, a->config.loss_permille) ||
                    rng_chance(&a->rng, a->config.loss_permille);
     if (is_lost || is_dead(a, number_of(&call.to)) || run->n_events == EVENTS_MAX) {

@@ -116,9 +116,10 @@ TEST(dht_lookup, slots_and_timeouts)
     lookup_tick(&l, 101000); /* stalled: its slot is free */
     CHECK_EQ(l.candidates[tx[1]].state, LOOKUP_STALLED);
     CHECK_EQ(next(&tx[2]), 12);
+    CHECK_EQ(next(&tx[3]), 13); /* and one more, for the silent one */
     CHECK_EQ(next(&tx[3]), PEERS);
     CHECK_OK(reply(150000, tx[1], 11, (const size_t[]){3, 5}, 2)); /* late: still counts */
-    CHECK_EQ(next(&tx[3]), PEERS);                                 /* both slots are taken */
+    CHECK_EQ(next(&tx[3]), PEERS);                                 /* all slots are taken */
     lookup_tick(&l, 1000 + LOOKUP_SOFT_US);
     CHECK_EQ(next(&tx[3]), 3);
     lookup_tick(&l, 1000 + LOOKUP_HARD_US);
@@ -192,12 +193,13 @@ TEST(dht_lookup, ends)
     while (next(&tx) != PEERS) {
     }
     lookup_tick(&l, 1000 + LOOKUP_SOFT_US);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < LOOKUP_ASK_AGAIN; i++) {
         CHECK_EQ(next(&tx), i); /* near and silent: once more */
     }
     lookup_tick(&l, 1000 + 2 * LOOKUP_SOFT_US);
+    CHECK_EQ(next(&tx), 2);     /* now it is of the nearest that may yet answer */
     CHECK_EQ(next(&tx), PEERS); /* waits for the silent: nobody else is there */
-    lookup_tick(&l, 1000 + LOOKUP_SOFT_US + LOOKUP_HARD_US);
+    lookup_tick(&l, 1000 + 2 * LOOKUP_SOFT_US + LOOKUP_HARD_US);
     CHECK_EQ(poll_end(&status), LOOKUP_DONE);
     CHECK_EQ(status, IPX_NOT_FOUND);
 
@@ -265,6 +267,38 @@ TEST(dht_lookup, a_near_loss_is_asked_once_more)
     enum ipx_err status;
     CHECK_EQ(poll_end(&status), LOOKUP_DONE);
     CHECK_OK(status);
+}
+
+/* Each silent one gives room for one more: 4 slots become 8 for a closest set, 5 for a location;
+ * on disjoint paths they stay. A second question takes no slot. */
+TEST(dht_lookup, silence_gives_room)
+{
+    static const struct {
+        enum lookup_mode mode;
+        uint8_t alpha, paths;
+        unsigned want; /* new ones asked when the first have stalled */
+    } cases[] = {
+        {LOOKUP_CLOSEST, 4, 1, 8}, {LOOKUP_CLOSEST, 2, 1, 4}, {LOOKUP_CLOSEST, 8, 1, 8},
+        {LOOKUP_LOCATE, 4, 1, 5},  {LOOKUP_LOCATE, 6, 1, 6},  {LOOKUP_CLOSEST, 1, 4, 4},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        unsigned n_first = 0, n_new = 0, n_again = 0;
+        struct lookup_action a;
+        begin(cases[i].mode, cases[i].alpha, cases[i].paths);
+        seed(0, 32);
+        while (lookup_poll(&l, true, &a)) {
+            n_first++;
+        }
+        CHECK_EQ(n_first, cases[i].alpha * cases[i].paths);
+        lookup_tick(&l, 1000 + LOOKUP_SOFT_US);
+        while (lookup_poll(&l, true, &a)) {
+            n_new += l.candidates[a.tx].n_asked == 1;
+            n_again += l.candidates[a.tx].n_asked == 2;
+        }
+        CHECK_EQ(n_new, cases[i].want);
+        CHECK_EQ(n_again == 0, cases[i].mode == LOOKUP_LOCATE);
+        lookup_check(&l);
+    }
 }
 
 TEST(dht_lookup, values)

@@ -93,16 +93,16 @@ TEST(dht_rpc, soft_timeout)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct dht_rpc r;
         dht_rpc_init(&r);
-        CHECK_EQ(dht_rpc_soft_us(&r), DHT_SOFT_UNKNOWN_US);
+        CHECK_EQ(dht_rpc_soft_us(&r, 4), DHT_SOFT_UNKNOWN_US);
         for (unsigned k = 0; k < 200; k++) {
             uint64_t by = k % 2 == 0 ? cases[i].spread_us : 0;
             dht_rpc_on_rtt(&r, cases[i].rtt_us - by + (k % 2) * cases[i].spread_us);
         }
-        CHECK(dht_rpc_soft_us(&r) >= cases[i].want_min_us);
-        CHECK(dht_rpc_soft_us(&r) <= cases[i].want_max_us);
+        CHECK(dht_rpc_soft_us(&r, 4) >= cases[i].want_min_us);
+        CHECK(dht_rpc_soft_us(&r, 4) <= cases[i].want_max_us);
     }
     struct dht_rpc r;
     dht_rpc_init(&r);
     dht_rpc_on_rtt(&r, 0); /* answered in the same microsecond: measured all the same */
-    CHECK_EQ(dht_rpc_soft_us(&r), DHT_SOFT_MIN_US);
+    CHECK_EQ(dht_rpc_soft_us(&r, 4), DHT_SOFT_MIN_US);
 }
