@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exec/place_core.h"
 
-
 /* The life of one claim: queued, started, ended, told. */
 
 #define SIGNAL_KILL 9

@@ -13,12 +13,8 @@ static const struct {
     const char *table;
     void (*run)(struct stats *s);
 } parts[] = {
-    {"dht", stats_dht_size},
-    {"gossip", stats_gossip_failures},
-    {"gossip", stats_gossip_news},
-    {"dht", stats_dht_lookup},
-    {"dht", stats_dht_churn},
-    {"dht", stats_dht_idle},
+    {"dht", stats_dht_size},   {"gossip", stats_gossip_failures}, {"gossip", stats_gossip_news},
+    {"dht", stats_dht_lookup}, {"dht", stats_dht_churn},          {"dht", stats_dht_idle},
 };
 
 static int usage(const char *word)
