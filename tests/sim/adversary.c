@@ -84,6 +84,19 @@ static void invent(struct world_node *n, struct dht_wire_msg *m)
     sort(n->w, m, &target);
 }
 
+static void tell_own_kind(struct world_node *n, struct dht_wire_msg *m)
+{
+    m->n_contacts = 0;
+    for (unsigned i = 2; i < n->w->n_nodes && m->n_contacts < DHT_CONTACTS_MAX; i++) {
+        const struct world_node *other = &n->w->nodes[i];
+        if (other != n && other->adversary != 0 && other->node != NULL && other->node->has_cores) {
+            struct dht_contact *c = &m->contacts[m->n_contacts++];
+            *c = (struct dht_contact){.id = other->key.pk, .addr = other->addr};
+            memcpy(c->nonce, other->node->self.nonce, sizeof(c->nonce));
+        }
+    }
+}
+
 static bool empty(struct world_node *n, struct dht_action *a, uint8_t *body)
 {
     return rewrite(n, a, body, forget_all);
@@ -99,13 +112,25 @@ static bool inventor(struct world_node *n, struct dht_action *a, uint8_t *body)
     return rewrite(n, a, body, invent);
 }
 
+static bool colluder(struct world_node *n, struct dht_action *a, uint8_t *body)
+{
+    return rewrite(n, a, body, tell_own_kind);
+}
+
+#define LATE_US (400 * US_PER_MS)
 const struct adversary_class adversary_classes[] = {
-    [ADVERSARY_NONE] = {"none", "plays by the rules", NULL},
-    [ADVERSARY_SILENT] = {"silent", "never answers the DHT", silent},
-    [ADVERSARY_SLOW] = {"slow", "answers every third question only", slow},
-    [ADVERSARY_EMPTY] = {"empty", "answers that it knows nobody", empty},
-    [ADVERSARY_NONCE_LIAR] = {"nonce-liar", "tells contacts with nonces not theirs", nonce_liar},
-    [ADVERSARY_INVENTOR] = {"inventor", "tells of nodes that do not exist", inventor},
+    [ADVERSARY_NONE] = {"none", "plays by the rules", NULL, NULL, 0},
+    [ADVERSARY_SILENT] = {"silent", "never answers the DHT", silent, NULL, 0},
+    [ADVERSARY_SLOW] = {"slow", "answers every third question only", slow, NULL, 0},
+    [ADVERSARY_EMPTY] = {"empty", "answers that it knows nobody", empty, NULL, 0},
+    [ADVERSARY_NONCE_LIAR] = {"nonce-liar", "tells contacts with nonces not theirs", nonce_liar,
+                              NULL, 0},
+    [ADVERSARY_INVENTOR] = {"inventor", "tells of nodes that do not exist", inventor, NULL, 0},
+    [ADVERSARY_COLLUDER] = {"colluder", "tells of other adversaries only", colluder, NULL, 0},
+    [ADVERSARY_GARBAGE] = {"garbage", "stores broken records", NULL, adversary_garbage, 0},
+    [ADVERSARY_ACCUSER] = {"accuser", "probes nobody, accuses all", NULL, adversary_accuse, 0},
+    [ADVERSARY_FLOODER] = {"flooder", "says all of the DHT ten times", NULL, adversary_flood, 0},
+    [ADVERSARY_LATE] = {"late", "each packet of it is 400 ms late", NULL, NULL, LATE_US},
 };
 
 bool adversaries_parse(const char *text, uint32_t *ret_bits)
@@ -149,9 +174,15 @@ void adversaries_print(uint32_t bits, char *text, size_t size)
 void adversaries_begin(struct world *w, uint32_t bits)
 {
     unsigned at = w->n_nodes;
-    for (unsigned i = 1; i < ADVERSARY_N; i++) {
+    if (bits != 0) {
+        adversary_wire_begin(w);
+    }
+    for (unsigned k = 0; k + 1 < ADVERSARY_N; k++) {
+        /* where not all find a place, the seed says which do */
+        unsigned i = 1 + (unsigned)((k + w->options.seed) % (ADVERSARY_N - 1));
         if ((bits & ADVERSARY_BIT(i)) != 0 && at > 2 && 2 * (at - 1) > w->n_nodes) {
             w->nodes[--at].adversary = (uint8_t)i;
+            w->n_evil++;
         }
     }
 }

@@ -106,7 +106,7 @@ static bool is_equal(struct world *w, void *digest)
 {
     uint64_t (*const *of)(const struct node *) = digest;
     for (unsigned i = 1; i < w->n_nodes; i++) {
-        if ((*of)(w->nodes[i].node) != (*of)(w->nodes[0].node)) {
+        if (w->nodes[i].adversary == 0 && (*of)(w->nodes[i].node) != (*of)(w->nodes[0].node)) {
             return false;
         }
     }
@@ -243,6 +243,7 @@ void plan_run(const struct plan *p, struct outcome *ret)
         printf("\n");
         report(&r->w);
     }
+    adversary_wire_end();
     oracle_done(&r->oracle);
     world_done(&r->w);
 }

@@ -124,6 +124,7 @@ struct world {
     uint8_t gate[32];
     unsigned n_nodes, n_up;
     unsigned n_slots;  /* and places for more, which take part when they are started */
+    unsigned n_evil;   /* adversaries among them */
     unsigned doubtful; /* did not see all the last time */
     struct world_node *nodes;
     struct list pipes, processes, clients;
