@@ -101,6 +101,7 @@ struct node {
     int64_t wall_ms; /* at wall_at_us; 0: not known */
     uint64_t wall_at_us;
     uint64_t started_us;
+    uint32_t n_jumps;       /* of our generation, since: an older disk needs one */
     struct cert_facts self; /* of the chain; while joining only id and name */
     uint8_t chain[CERT_CHAIN_MAX];
     size_t chain_len;

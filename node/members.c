@@ -7,6 +7,7 @@
 
 #define JOIN_WIDTH 3 /* comparing views with so many of the first peers is enough */
 #define CLONE_YOUNG_US (10 * US_PER_S) /* a higher boot heard so soon is our own older disk */
+#define CLONE_JUMPS_MAX 3 /* higher boots than we jump over: the other one runs and jumps too */
 #define CLOCK_ANSWER_MAX SESSION_BODY_MAX
 
 const struct gossip_member *members_next(const struct node *n, const struct gossip_member *m)
@@ -371,7 +372,9 @@ static void on_clone(struct node *n, const struct gossip_boot *boot)
 {
     events_tell(n, EVENTS_CLONE, &n->config.key.pk,
                 slice_text("a higher boot of our own key was heard"));
-    if (n->now_us - n->started_us < CLONE_YOUNG_US && boot->generation < UINT32_MAX) {
+    bool is_young = n->now_us - n->started_us < CLONE_YOUNG_US;
+    if (is_young && n->n_jumps < CLONE_JUMPS_MAX && boot->generation < UINT32_MAX) {
+        n->n_jumps++;
         n->config.generation = boot->generation + 1;
         if (IPX_PLANT(GENERATION)) {
             struct gossip_boot own = {n->config.generation, n->config.boot_nonce};

@@ -44,7 +44,7 @@ struct oracle {
     struct tally sealed;   /* (run, index) -> next counter that may seal */
     struct tally credit;   /* (run, address) -> bytes that INITs brought less those answered */
     struct tally attempts; /* (job, task, attempt) -> started */
-    struct tally nonces;   /* key -> its placement nonce, hashed */
+    struct tally nonces;   /* (key, nonce) -> was in a certificate of it */
     struct tally view_at;  /* (viewer, key) -> index into views, + 1 */
     struct tally seqs;     /* (run, record) -> its seq, as held */
     struct oracle_view *views;

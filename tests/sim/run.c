@@ -113,6 +113,15 @@ static bool is_equal(struct world *w, void *digest)
     return true;
 }
 
+/* Admitted while its clock and the admitter's were both a day ahead: nobody takes it for a member
+ * until then. Its user leaves and joins anew. */
+static bool is_of_tomorrow(const struct world *w, const struct node *n)
+{
+    int64_t wall_ms = w->wall_base_ms + (int64_t)(w->now_us / US_PER_MS);
+    return n->has_cores &&
+           gossip_self(&n->gossip)->facts.admitted_ms > wall_ms + (int64_t)CERT_SKEW_MS;
+}
+
 /* A join begun while faults happened may fail after them: its user tries again. */
 static bool is_together(struct world *w, void *unused)
 {
@@ -122,6 +131,10 @@ static bool is_together(struct world *w, void *unused)
             (n->join.why == IPX_TIMEOUT || n->join.why == IPX_CLOCK)) {
             world_crash(w, i);
             world_start(w, i);
+        } else if (n != NULL && is_of_tomorrow(w, n)) {
+            world_crash(w, i);
+            world_wipe(w, i);
+            world_join(w, i);
         }
     }
     return world_is_converged(w, unused);

@@ -445,51 +445,6 @@ void world_run(struct world *w, uint64_t until_us)
     world_run_until(w, until_us, NULL, NULL);
 }
 
-static bool is_honest(const struct world *w, const struct node_id *id)
-{
-    for (unsigned i = 0; i < w->n_nodes; i++) {
-        if (w->nodes[i].adversary != 0 && node_id_equal(&w->nodes[i].key.pk, id)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Of adversaries it may think what it likes. */
-static bool sees_all(const struct world *w, const struct node *n)
-{
-    unsigned n_seen = 0, n_true = w->n_up;
-    if (!n->has_cores || (w->n_evil == 0 && gossip_n_live(&n->gossip) != n_true)) {
-        return false;
-    }
-    for (unsigned i = 0; i < w->n_nodes && w->n_evil > 0; i++) {
-        n_true -= w->nodes[i].node != NULL && w->nodes[i].adversary != 0;
-    }
-    for (const struct gossip_member *m = members_next(n, NULL); m != NULL; m = members_next(n, m)) {
-        bool counts = gossip_member_is_live(m) && (w->n_evil == 0 || is_honest(w, &m->facts.id));
-        if (counts && m->ad == NULL) {
-            return false;
-        }
-        n_seen += counts;
-    }
-    return w->n_evil == 0 || n_seen == n_true;
-}
-
-/* Asked after each event: whoever did not see all the last time is asked first. */
-bool world_is_converged(struct world *w, void *unused)
-{
-    (void)unused;
-    for (unsigned i = 0; i < w->n_nodes; i++) {
-        unsigned at = (w->doubtful + i) % w->n_nodes;
-        if (w->nodes[at].node != NULL && w->nodes[at].adversary == 0 &&
-            !sees_all(w, w->nodes[at].node)) {
-            w->doubtful = at;
-            return false;
-        }
-    }
-    return true;
-}
-
 void world_check(struct world *w)
 {
     for (unsigned i = 0; i < w->n_nodes; i++) {
