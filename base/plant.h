@@ -16,6 +16,7 @@ enum plant {
     PLANT_NONCE,      /* the nonce of a contact is not compared with its certificate's */
     PLANT_GENERATION, /* a generation is used that is not on the disk */
     PLANT_WINDOW,     /* the window of counters moves before the tag is checked */
+    PLANT_REVOKED,    /* a revocation goes when the time it was made for is over, by any clock */
     PLANT_N
 };
 

@@ -88,12 +88,30 @@ static uint64_t after(struct dht *d, uint64_t delay_us)
     return d->now_us + rng_jitter(&d->rng, delay_us, DHT_JITTER_PERCENT);
 }
 
-/* Searches our own position; from the boot list too while we are not in. */
+/* While the table holds fewer than k, the search of our own position asks everybody there is. */
+static bool is_small(const struct dht *d)
+{
+    return dht_table_n_members(&d->table) < DHT_K;
+}
+
+/* A table with room in which one of those whom we were given is not. */
+static bool is_partial(const struct dht *d)
+{
+    for (size_t i = 0; is_small(d) && i < d->join.n_boot; i++) {
+        if (dht_table_find(&d->table, &d->join.boot[i].id) == NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Searches our own position; from the boot list too while we are not in, or it has more. */
 static void seek(struct dht *d)
 {
     struct dht_search *s = NULL;
     struct dht_join *j = &d->join;
     bool is_in = dht_table_n_live(&d->table) > 0;
+    bool is_all = is_in && !is_partial(d);
     struct dht_search_spec spec = {.use = DHT_USE_SELF,
                                    .mode = LOOKUP_CLOSEST,
                                    .target = d->self,
@@ -106,7 +124,7 @@ static void seek(struct dht *d)
         return;
     }
     j->due_us = NEVER_US;
-    if (!is_in) {
+    if (!is_all) {
         seed_from_boot(d, &s->lookup);
     }
 }
@@ -175,12 +193,6 @@ static void touch_bucket(struct dht *d, unsigned bucket)
     d->join.bucket_due_s[bucket] = (uint32_t)(after(d, DHT_REFRESH_US) / US_PER_S);
 }
 
-/* While the table holds fewer than k, the search of our own position asks everybody there is. */
-static bool is_small(const struct dht *d)
-{
-    return dht_table_n_members(&d->table) < DHT_K;
-}
-
 /* A random position that shares exactly `bucket` leading bits with ours. */
 static struct dht_pos random_in_bucket(struct dht *d, unsigned bucket)
 {
@@ -213,8 +225,10 @@ static bool refresh(struct dht *d, unsigned bucket)
 
 static void to_member(struct dht *d)
 {
+    struct dht_join *j = &d->join;
     move(d, DHT_JOIN_MEMBER);
-    d->join.due_us = after(d, DHT_SIBLINGS_US);
+    j->due_us = after(d, is_partial(d) ? j->missing_us : DHT_SIBLINGS_US);
+    j->missing_us = IPX_MIN(j->missing_us * 2, DHT_SIBLINGS_US);
 }
 
 /* The buckets from here on hold but the 16 nearest, which the search of our own position asks. */
@@ -249,6 +263,7 @@ static void on_found_mesh(struct dht *d)
     if (!j->is_told) {
         j->is_told = true;
         j->has_news = true;
+        j->missing_us = DHT_AGAIN_US;
         d->is_first_save_due = true;
         dht_emit(d, "joined", NULL, dht_table_n_members(&d->table), 0);
         dht_publish_on_joined(d);

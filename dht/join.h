@@ -6,7 +6,9 @@
  * the rest. Part of dht.c's object; not for use outside the folder.
  *
  * Invariant: while no member answers and there is a contact to try, a retry is due
- * (1 s doubling to 5 min, for ever); a node that knows nobody at all never wakes.
+ * (1 s doubling to 5 min, for ever); a node that knows nobody at all never wakes. While a small
+ * table lacks somebody whom we were given, he is tried again as well (30 s doubling to 5 min): the
+ * first who answered may be as cut off as we are.
  */
 #include "dht/search.h"
 
@@ -40,7 +42,8 @@ struct dht_join {
     struct dht_contact anchors[DHT_ANCHORS];
     uint8_t n_anchors, next_anchor;
     uint64_t backoff_us;
-    uint64_t due_us; /* WAIT: next try; MEMBER: refresh of the neighbourhood */
+    uint64_t missing_us; /* MEMBER: pause before the next look at who is missing */
+    uint64_t due_us;     /* WAIT: next try; MEMBER: refresh of the neighbourhood */
     uint32_t bucket_due_s[DHT_BUCKETS];
 };
 

@@ -95,6 +95,12 @@ void exec_on_peer_gone(struct exec *x, uint64_t now_us, const struct node_id *id
     }
 }
 
+void exec_on_peer_revoked(struct exec *x, uint64_t now_us, const struct node_id *id)
+{
+    exec_on_peer_gone(x, now_us, id);
+    place_on_peer_revoked(x->place, now_us, id); /* though it was gone before */
+}
+
 void exec_recv(struct exec *x, uint64_t now_us, const struct cert_facts *from, uint8_t type,
                uint32_t req_id, struct slice body)
 {

@@ -65,8 +65,10 @@ void exec_on_clock(struct exec *x, uint64_t now_us, int64_t wall_ms);
  * reference to `ad` (NULL: not known yet). `srtt_us` 0 for the own node. */
 void exec_on_peer(struct exec *x, uint64_t now_us, const struct cert_facts *facts, struct ad *ad,
                   const struct exec_vitals *vitals, uint64_t srtt_us);
-/* Dead, left or revoked. */
+/* Dead or left: what runs for it here goes on until its claims end, it may come back. */
 void exec_on_peer_gone(struct exec *x, uint64_t now_us, const struct node_id *id);
+/* Revoked: what runs for it here ends now. */
+void exec_on_peer_revoked(struct exec *x, uint64_t now_us, const struct node_id *id);
 
 /* Datagrams 48..63 of a peer with a confirmed session. Malformed ones are counted and dropped. */
 void exec_recv(struct exec *x, uint64_t now_us, const struct cert_facts *from, uint8_t type,

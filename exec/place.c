@@ -104,6 +104,24 @@ void place_on_peer_gone(struct place *p, uint64_t now_us, const struct node_id *
     p->is_dirty = true;
 }
 
+/* It has no right left: its jobs end as if it had ended them, and nothing is told. */
+void place_on_peer_revoked(struct place *p, uint64_t now_us, const struct node_id *id)
+{
+    struct list *tmp;
+    struct place_job *j;
+    uint32_t n = 0;
+    LIST_EACH(j, tmp, &p->jobs, struct place_job, link)
+    {
+        if (node_id_equal(&j->owner->id, id)) {
+            place_job_end(p, j);
+            place_job_maybe_free(p, j);
+            n++;
+        }
+    }
+    trace_emit(p->core->trace, now_us, TRACE_EXEC, "owner revoked", id, n, 0);
+    p->is_dirty = true;
+}
+
 /* --- owners --- */
 
 struct place_owner *place_owner_get(struct place *p, const struct node_id *id)

@@ -20,6 +20,7 @@ void place_set_accept(struct place *p, struct query *accept); /* takes a referen
 void place_set_holds_issuer(struct place *p, bool holds);
 void place_set_drain(struct place *p, bool drains);
 void place_on_peer_gone(struct place *p, uint64_t now_us, const struct node_id *id);
+void place_on_peer_revoked(struct place *p, uint64_t now_us, const struct node_id *id);
 
 /* PROBE */
 void place_recv(struct place *p, uint64_t now_us, const struct cert_facts *from, uint8_t type,

@@ -42,6 +42,7 @@ void gossip_on_clock(struct gossip *g, uint64_t now_us, int64_t wall_ms)
     int64_t since_ms = (int64_t)((now_us - g->wall_at_us) / US_PER_MS);
     int64_t jump_ms = wall_ms - g->wall_ms - since_ms;
     if (jump_ms > GOSSIP_CLOCK_JUMP_MS || jump_ms < -GOSSIP_CLOCK_JUMP_MS) {
+        g->keep_us = now_us;       /* who is over is looked at again */
         gossip_pending_forgive(g); /* what had not begun or had ended by a wrong clock */
     }
     g->wall_ms = wall_ms;
@@ -184,18 +185,38 @@ void gossip_bar(struct gossip *g, uint64_t now_us, const struct node_id *id)
     }
 }
 
-enum ipx_err gossip_spread_doc(struct gossip *g, uint64_t now_us, enum gossip_doc_kind kind,
-                               const struct hash *key, struct slice bytes)
+static enum ipx_err doc_insert(struct gossip *g, uint64_t now_us, enum gossip_doc_kind kind,
+                               const struct hash *key, struct slice bytes, struct gossip_doc **ret)
 {
-    struct gossip_doc *doc;
     struct gossip_item item = {
         .kind = GOSSIP_KIND_DOC, .doc_kind = (uint8_t)kind, .key = *key, .body = bytes};
     assert(bytes.len > 0 && bytes.len <= GOSSIP_DOC_MAX);
     g->now_us = now_us;
-    enum ipx_err err = gossip_docs_insert(&g->docs, &g->spread, &item, now_us, &doc);
+    enum ipx_err err = gossip_docs_insert(&g->docs, &g->spread, &item, now_us, ret);
     if (err == IPX_OK) {
-        doc->from = g->key->pk;
+        (*ret)->from = g->key->pk;
+    }
+    return err;
+}
+
+enum ipx_err gossip_spread_doc(struct gossip *g, uint64_t now_us, enum gossip_doc_kind kind,
+                               const struct hash *key, struct slice bytes)
+{
+    struct gossip_doc *doc;
+    enum ipx_err err = doc_insert(g, now_us, kind, key, bytes, &doc);
+    if (err == IPX_OK) {
         gossip_accept_doc(g, now_us, key, true);
+    }
+    return err;
+}
+
+enum ipx_err gossip_keep_doc(struct gossip *g, enum gossip_doc_kind kind, const struct hash *key,
+                             struct slice bytes)
+{
+    struct gossip_doc *doc;
+    enum ipx_err err = doc_insert(g, g->now_us, kind, key, bytes, &doc);
+    if (err == IPX_OK) {
+        doc->is_accepted = true;
     }
     return err;
 }

@@ -238,13 +238,19 @@ static void keep_house(struct gossip *g, uint64_t now_us)
         if (m == NULL) {
             continue;
         }
-        if (!gossip_member_is_live(m)) {
-            if (now_us - m->changed_us > GOSSIP_TOMBSTONE_US && m->news == 0) {
-                gossip_forget(g, m);
+        enum ipx_err time =
+            wall_ms == 0 ? IPX_AGAIN
+                         : cert_time_check(m->facts.not_before_ms, m->facts.not_after_ms, wall_ms);
+        if (gossip_member_is_live(m)) {
+            if (time == IPX_EXPIRED) {
+                gossip_verdict_end(g, now_us, m, GOSSIP_REASON_EXPIRED);
             }
-        } else if (wall_ms != 0 && cert_time_check(m->facts.not_before_ms, m->facts.not_after_ms,
-                                                   wall_ms) == IPX_EXPIRED) {
-            gossip_verdict_end(g, now_us, m, GOSSIP_REASON_EXPIRED);
+            continue;
+        }
+        /* expired by a clock that was wrong: whoever has it tells it anew */
+        bool was_never_over = m->reason == GOSSIP_REASON_EXPIRED && time == IPX_OK;
+        if ((was_never_over || now_us - m->changed_us > GOSSIP_TOMBSTONE_US) && m->news == 0) {
+            gossip_forget(g, m);
         }
     }
 }

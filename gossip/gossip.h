@@ -106,8 +106,7 @@ struct gossip_action {
             uint32_t req_id;
             struct slice body;
         } send;
-        const struct gossip_member *member; /* MEMBER_*, AD_CHANGED, VITALS_CHANGED: m->reason,
-                                             * m->ad, m->vitals .. say the rest */
+        const struct gossip_member *member; /* MEMBER_*, AD_CHANGED, VITALS_CHANGED */
         struct { /* NEED_CHAIN: verify, then gossip_on_chain or gossip_on_chain_failed */
             struct node_id id;
             struct slice chain;
@@ -177,6 +176,9 @@ void gossip_bar(struct gossip *g, uint64_t now_us, const struct node_id *id);
 IPX_MUST_USE enum ipx_err gossip_spread_doc(struct gossip *g, uint64_t now_us,
                                             enum gossip_doc_kind kind, const struct hash *key,
                                             struct slice bytes);
+/* The same, told before a restart: comparisons find it. */
+IPX_MUST_USE enum ipx_err gossip_keep_doc(struct gossip *g, enum gossip_doc_kind kind,
+                                          const struct hash *key, struct slice bytes);
 /* Answer to DOC: keep and pass it on, or forget it. */
 void gossip_accept_doc(struct gossip *g, uint64_t now_us, const struct hash *key, bool is_good);
 /* A SPREAD body (type 36) for a packet that goes to `to` anyway; false if there is nothing. */

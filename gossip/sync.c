@@ -259,8 +259,8 @@ void gossip_sync_recv_digest(struct gossip *g, uint64_t now_us, const struct gos
         gossip_send(g, from, GOSSIP_TYPE_DIFF, req_id, &same);
         return;
     }
+    gossip_sync_answer(g, from, req_id, doc_mask, true); /* revocations go before what they end */
     gossip_sync_answer(g, from, req_id, mask, false);
-    gossip_sync_answer(g, from, req_id, doc_mask, true);
 }
 
 static bool diff_is_ours(struct gossip *g, const struct gossip_peer *from, uint32_t req_id,

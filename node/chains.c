@@ -6,6 +6,7 @@ enum ipx_err chains_init(struct chains *c, struct mem *mem, const struct mesh_id
 {
     *c = (struct chains){.mem = mem, .mesh = *mesh};
     list_init(&c->lru);
+    revoked_init(&c->revoked, mem);
     enum ipx_err err = index_init(&c->by_hash, mem, max, sizeof(struct hash),
                                   offsetof(struct chain, facts.chain_hash), secret);
     if (err != IPX_OK) {
@@ -39,9 +40,7 @@ void chains_done(struct chains *c)
     }
     index_done(&c->by_hash);
     index_done(&c->by_id);
-    mem_free(c->mem, c->revoked);
-    c->revoked = NULL;
-    c->n_revoked = c->revoked_cap = 0;
+    revoked_done(&c->revoked);
 }
 
 static const struct chain *touch(struct chains *c, struct chain *e)
@@ -168,56 +167,27 @@ enum ipx_err chains_named(struct chains *c, int64_t wall_ms, const struct hash *
     return IPX_OK;
 }
 
-enum ipx_err chains_revoke(struct chains *c, const struct chains_revoked *what)
+enum ipx_err chains_revoke(struct chains *c, const struct revoke *r, struct slice bytes,
+                           int64_t wall_ms)
 {
-    assert(what->serial_min <= what->serial_max || !what->is_serials);
-    if (c->n_revoked == CHAINS_REVOKED_MAX) {
-        memmove(c->revoked, c->revoked + 1, (c->n_revoked - 1) * sizeof(*c->revoked));
-        c->n_revoked--;
-    }
-    if (c->n_revoked == c->revoked_cap) {
-        uint32_t cap = c->revoked_cap == 0 ? 16 : c->revoked_cap * 2;
-        void *grown = c->revoked == NULL
-                          ? mem_alloc(c->mem, cap * sizeof(*c->revoked))
-                          : mem_realloc(c->mem, c->revoked, cap * sizeof(*c->revoked));
-        if (grown == NULL) {
-            return IPX_NO_MEMORY;
-        }
-        c->revoked = grown;
-        c->revoked_cap = cap;
-    }
-    c->revoked[c->n_revoked++] = *what;
     struct chain *e;
     struct list *tmp;
+    enum ipx_err err = revoked_add(&c->revoked, r, bytes, wall_ms);
+    if (err != IPX_OK) {
+        return err;
+    }
     LIST_EACH(e, tmp, &c->lru, struct chain, lru)
     {
-        if (chains_is_revoked(c, &e->facts)) {
+        if (revoke_strikes(r, &e->facts)) {
             entry_free(c, e);
         }
     }
     return IPX_OK;
 }
 
-static bool strikes(const struct chains_revoked *r, const struct cert_facts *f)
-{
-    if (!r->is_serials) {
-        return node_id_equal(&r->key, &f->id) || node_id_equal(&r->key, &f->issuer);
-    }
-    bool by_serial = node_id_equal(&r->key, &f->issuer) && f->serial >= r->serial_min &&
-                     f->serial <= r->serial_max;
-    bool by_birth = node_id_equal(&r->key, &f->birth_issuer) && f->birth_serial >= r->serial_min &&
-                    f->birth_serial <= r->serial_max;
-    return by_serial || by_birth;
-}
-
 bool chains_is_revoked(const struct chains *c, const struct cert_facts *facts)
 {
-    for (uint32_t i = 0; i < c->n_revoked; i++) {
-        if (strikes(&c->revoked[i], facts)) {
-            return true;
-        }
-    }
-    return false;
+    return revoked_find(&c->revoked, facts) != NULL;
 }
 
 void chains_check(const struct chains *c)
@@ -232,5 +202,6 @@ void chains_check(const struct chains *c)
         assert(!chains_is_revoked(c, &e->facts));
         n++;
     }
+    revoked_check(&c->revoked);
     assert(n == c->by_hash.n && n == c->by_id.n && n <= c->by_id.max);
 }

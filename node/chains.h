@@ -5,8 +5,8 @@
  * shows a hash instead of half a packet of certificates (overlay 1.3). One cache a
  * node, shared by sessions and links; also answers GET_CHAIN.
  *
- * Also the list of what was revoked: the handshake asks here, so that nothing is
- * accepted from a revoked key (1.2).
+ * Also holds what was revoked: the handshake asks here, so that nothing is accepted
+ * from a revoked key (1.2).
  *
  * Invariant: every entry passed cert_chain_verify when it was put in; validity in
  * time is checked again at each use. At most `max` entries, least recently used out
@@ -15,9 +15,9 @@
 #include "base/cert.h"
 #include "base/list.h"
 #include "node/index.h"
+#include "node/revoked.h"
 
-#define CHAINS_MAX 2048         /* of 1.6 KiB at most */
-#define CHAINS_REVOKED_MAX 4096 /* kept for a year; beyond it the oldest leaves */
+#define CHAINS_MAX 2048 /* of 1.6 KiB at most */
 
 struct chain { /* one entry; borrowed by callers until the next call that changes the cache */
     struct list lru;
@@ -26,20 +26,12 @@ struct chain { /* one entry; borrowed by callers until the next call that change
     size_t len;
 };
 
-/* What a revocation strikes: a key, or a range of serials of one issuer (births as well). */
-struct chains_revoked {
-    struct node_id key; /* the subject, or the issuer of the serials */
-    uint64_t serial_min, serial_max;
-    bool is_serials;
-};
-
 struct chains {
     struct mem *mem;
     struct mesh_id mesh;
     struct index by_hash, by_id;
     struct list lru; /* most recently used first */
-    struct chains_revoked *revoked;
-    uint32_t n_revoked, revoked_cap;
+    struct revoked revoked;
 };
 
 IPX_MUST_USE enum ipx_err chains_init(struct chains *c, struct mem *mem, const struct mesh_id *mesh,
@@ -62,8 +54,10 @@ IPX_MUST_USE enum ipx_err chains_named(struct chains *c, int64_t wall_ms, const 
                                        const struct node_id *subject, const struct chain **ret);
 void chains_forget(struct chains *c, const struct node_id *id);
 
-/* Takes effect at once here; sessions and links must be told too. Fault: IPX_NO_MEMORY. */
-IPX_MUST_USE enum ipx_err chains_revoke(struct chains *c, const struct chains_revoked *what);
+/* Takes effect at once here; sessions and links must be told too. Conditions and fault: those of
+ * revoked_add. */
+IPX_MUST_USE enum ipx_err chains_revoke(struct chains *c, const struct revoke *r,
+                                        struct slice bytes, int64_t wall_ms);
 bool chains_is_revoked(const struct chains *c, const struct cert_facts *facts);
 
 void chains_check(const struct chains *c);

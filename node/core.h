@@ -14,6 +14,7 @@
  *   join.c       becoming a member by a ticket
  *   admission.c  admitting others; our own certificate
  *   issuers.c    certificates of issuers that tickets name
+ *   revoking.c   revocations: what they end here
  *   control*.c   what the command line asks
  *   fetch.c      documents over links
  *
@@ -85,6 +86,23 @@ struct issuers {
     struct issuer_question questions[NODE_ISSUER_QUESTIONS_MAX];
 };
 
+/* --- revoking.c --- */
+
+#define NODE_REVOKING_MAX 8 /* whose revoker is being asked for; 0.25 KiB each */
+#define REVOKING_WAIT_US (10 * US_PER_S)
+
+struct revoking_wait {
+    struct hash key, issuer_cert;
+    uint64_t since_us;
+    uint8_t len; /* 0: free */
+    uint8_t bytes[REVOKE_MAX];
+};
+
+struct revoking {
+    struct revoking_wait waits[NODE_REVOKING_MAX];
+    unsigned next;
+};
+
 struct node_buffers {
     uint8_t scratch[NODE_SCRATCH_LEN];
     uint8_t body[SESSION_BODY_MAX];
@@ -119,6 +137,7 @@ struct node {
     uint32_t told_free; /* free slots as told last */
     struct admit_book book;
     struct issuers issuers;
+    struct revoking revoking;
     struct join join;
     uint64_t renew_us; /* next look at our own certificate */
     struct handshake_self handshakes;

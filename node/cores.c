@@ -114,6 +114,7 @@ enum ipx_err members_start(struct node *n)
     dht_on_clock(&n->dht, n->now_us, wall_ms);
     gossip_on_clock(&n->gossip, n->now_us, wall_ms);
     exec_on_clock(n->exec, n->now_us, wall_ms);
+    revoking_start(n);
     members_update_ad(n);
     members_update_vitals(n);
     bootstrap(n);

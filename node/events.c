@@ -93,6 +93,7 @@ const char *events_kind_name(enum events_kind kind)
                                                 [EVENTS_MEMBER_DOWN] = "member-down",
                                                 [EVENTS_MEMBER_LEFT] = "member-left",
                                                 [EVENTS_CLONE] = "clone",
+                                                [EVENTS_REVOKED] = "revoked",
                                                 [EVENTS_LABEL] = "label",
                                                 [EVENTS_POLICY] = "policy",
                                                 [EVENTS_LINK_UP] = "link-up",

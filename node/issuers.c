@@ -22,15 +22,35 @@ static struct issuer *find(struct node *n, const struct hash *want)
     return NULL;
 }
 
-static void keep(struct node *n, const struct hash *hash, struct slice cert)
+/* A revocation is proved by it after every start: it stays as long as that. */
+static bool is_revoker(const struct node *n, const struct hash *hash)
+{
+    const struct revoked *t = &n->chains.revoked;
+    for (uint32_t i = 0; i < t->n; i++) {
+        if (!t->all[i].r.is_by_root && hash_equal(&t->all[i].r.issuer_cert, hash)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void issuers_keep(struct node *n, const struct hash *hash, struct slice cert)
 {
     struct issuers *x = &n->issuers;
-    if (find(n, hash) != NULL || cert.len > CERT_BYTES_MAX) {
+    if (find(n, hash) != NULL || cert.len == 0 || cert.len > CERT_BYTES_MAX) {
         return;
+    }
+    unsigned tries = 0;
+    while (x->n == NODE_ISSUERS_MAX && is_revoker(n, &x->known[x->next].hash)) {
+        x->next = (x->next + 1) % NODE_ISSUERS_MAX;
+        if (++tries == NODE_ISSUERS_MAX) {
+            return; /* all of them revoke; tickets of one more are not redeemed here */
+        }
     }
     struct issuer *to = &x->known[x->next];
     x->next = (x->next + 1) % NODE_ISSUERS_MAX; /* the oldest leaves */
     x->n = IPX_MIN(x->n + 1, NODE_ISSUERS_MAX);
+    node_save_later(n, NODE_SAVE_ISSUERS);
     to->hash = *hash;
     to->len = (uint16_t)cert.len;
     memcpy(to->bytes, cert.data, cert.len);
@@ -41,7 +61,7 @@ void issuers_on_chain(struct node *n, struct slice chain)
     struct cert_chain_parts parts;
     if (cert_chain_split(chain, &parts) == IPX_OK) {
         struct hash h = crypt_hash(parts.issuer_cert);
-        keep(n, &h, parts.issuer_cert);
+        issuers_keep(n, &h, parts.issuer_cert);
     }
 }
 
@@ -63,6 +83,40 @@ struct slice issuers_find(struct node *n, const struct hash *want)
     }
     const struct issuer *x = find(n, want);
     return x != NULL ? slice_of(x->bytes, x->len) : SLICE_EMPTY;
+}
+
+/* --- the disk: [admitter's chain, certificate ..] --- */
+
+void issuers_save(struct node *n, struct writer *w)
+{
+    cbor_put_array(w, 1 + n->issuers.n);
+    cbor_put_bytes(w, members_chain_of(n, &n->self.admitter));
+    for (unsigned i = 0; i < n->issuers.n; i++) {
+        cbor_put_bytes(w, slice_of(n->issuers.known[i].bytes, n->issuers.known[i].len));
+    }
+}
+
+struct slice issuers_saved_admitter(const struct node *n)
+{
+    struct cbor_reader r = cbor_reader_of(n->config.saved[NODE_SAVE_ISSUERS]);
+    return cbor_array_begin(&r, 1 + NODE_ISSUERS_MAX) > 0 ? cbor_bytes(&r, CERT_CHAIN_MAX)
+                                                          : SLICE_EMPTY;
+}
+
+void issuers_load(struct node *n)
+{
+    struct cert cert;
+    struct cbor_reader r = cbor_reader_of(n->config.saved[NODE_SAVE_ISSUERS]);
+    uint64_t left = cbor_array_begin(&r, 1 + NODE_ISSUERS_MAX);
+    (void)cbor_bytes(&r, CERT_CHAIN_MAX); /* the admitter's */
+    while (left-- > 1 && !r.failed) {
+        struct slice bytes = cbor_bytes(&r, CERT_BYTES_MAX);
+        if (!r.failed && cert_issuer_verify(bytes, &n->config.mesh, &cert) == IPX_OK) {
+            struct hash h = crypt_hash(bytes);
+            issuers_keep(n, &h, bytes);
+        }
+    }
+    n->save_due[NODE_SAVE_ISSUERS] = false;
 }
 
 /* --- questions --- */
@@ -129,7 +183,7 @@ void issuers_on_answer(struct node *n, struct slice cert)
     for (unsigned i = 0; i < NODE_ISSUER_QUESTIONS_MAX; i++) {
         struct issuer_question *q = &n->issuers.questions[i];
         if (q->due_us != 0 && hash_equal(&q->hash, &h)) {
-            keep(n, &h, cert); /* whoever admits verifies it */
+            issuers_keep(n, &h, cert); /* whoever admits verifies it */
             *q = (struct issuer_question){.due_us = 0};
         }
     }

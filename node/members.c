@@ -196,6 +196,7 @@ static void take_chain(struct node *n, const struct session_action *a)
     struct slice chain;
     if (session_chain_decode(a->body, &chain) == IPX_OK && chain.len > 0) {
         issuers_on_answer(n, chain);
+        revoking_on_issuer(n, chain);
         err_ignore(chains_put(&n->chains, node_wall_ms(n), chain, SLICE_EMPTY, NULL, &c),
                    "an invalid chain is no chain");
     }
@@ -412,6 +413,19 @@ static void on_member_down(struct node *n, const struct gossip_member *m)
     }
 }
 
+/* The key is the hash, or one document could come under many keys. */
+static void on_doc(struct node *n, const struct gossip_action *a)
+{
+    struct hash h = crypt_hash(a->u.doc.bytes);
+    if (a->u.doc.kind == GOSSIP_DOC_REVOCATION) {
+        revoking_on_doc(n, a);
+        return;
+    }
+    bool is_good = a->u.doc.kind == GOSSIP_DOC_REDEMPTION && hash_equal(&h, &a->u.doc.key) &&
+                   admission_on_doc(n, a->u.doc.bytes);
+    gossip_accept_doc(&n->gossip, n->now_us, &a->u.doc.key, is_good);
+}
+
 static void on_gossip(struct node *n, const struct gossip_action *a)
 {
     switch (a->type) {
@@ -447,9 +461,7 @@ static void on_gossip(struct node *n, const struct gossip_action *a)
         fetch_ad(n, a);
         break;
     case GOSSIP_ACTION_DOC:
-        gossip_accept_doc(&n->gossip, n->now_us, &a->u.doc.key,
-                          a->u.doc.kind == GOSSIP_DOC_REDEMPTION &&
-                              admission_on_doc(n, a->u.doc.bytes));
+        on_doc(n, a);
         break;
     case GOSSIP_ACTION_CLONE:
         on_clone(n, &a->u.clone);

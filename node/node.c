@@ -196,7 +196,7 @@ static enum ipx_err verify_own_chain(struct node *n)
     struct cert_check check = {.mesh = &n->config.mesh,
                                .wall_ms = node_wall_ms(n),
                                .subject = &n->config.key.pk,
-                               .admitter_chain = n->config.saved[NODE_SAVE_ISSUERS]};
+                               .admitter_chain = issuers_saved_admitter(n)};
     struct hash missing;
     const struct chain *kept;
     struct slice chain = slice_of(n->chain, n->chain_len);
@@ -213,6 +213,8 @@ void node_start(struct node *n, uint64_t now_us, int64_t wall_ms)
 {
     n->now_us = n->started_us = n->wall_at_us = now_us;
     n->wall_ms = wall_ms;
+    issuers_load(n);
+    revoking_load(n);
     enum ipx_err err = make_sessions(n, wall_ms);
     if (err == IPX_OK && n->chain_len > 0) {
         err = verify_own_chain(n);
@@ -246,6 +248,7 @@ void node_on_clock(struct node *n, uint64_t now_us, int64_t wall_ms)
         gossip_on_clock(&n->gossip, now_us, wall_ms);
         exec_on_clock(n->exec, now_us, wall_ms);
     }
+    revoking_on_clock(n);
     admission_tick(n);
 }
 
@@ -356,7 +359,7 @@ static void save_bytes(struct node *n, enum node_save what, struct writer *w)
         admit_book_save(&n->book, w);
         break;
     case NODE_SAVE_ISSUERS:
-        writer_bytes(w, members_chain_of(n, &n->self.admitter));
+        issuers_save(n, w);
         break;
     case NODE_SAVE_LABELS:
         own_ad_save(&n->own_ad, w);
@@ -370,6 +373,7 @@ static void save_bytes(struct node *n, enum node_save what, struct writer *w)
     case NODE_SAVE_COATS:
         coats_encode(&n->coats, w);
         break;
+    case NODE_SAVE_REVOKED: /* longer than the buffer may be: as they stand (drain_saves) */
     case NODE_SAVE_N:
         break;
     }
@@ -405,7 +409,8 @@ static bool drain_saves(struct node *n, struct node_action *ret)
             n->saving = (enum node_save)what;
             ret->type = NODE_ACTION_SAVE;
             ret->u.save.what = (enum node_save)what;
-            ret->u.save.bytes = writer_slice(&w);
+            ret->u.save.bytes =
+                what == NODE_SAVE_REVOKED ? buf_slice(&n->chains.revoked.bytes) : writer_slice(&w);
             return true;
         }
     }

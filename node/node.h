@@ -43,6 +43,7 @@ enum node_save {                  /* what is kept in the home; one file each, re
                  NODE_SAVE_GENERATION, /* u32 big-endian: a higher boot of this key was heard at
                                           start */
                  NODE_SAVE_COATS,      /* of peers, for a start behind a firewall (coats.h) */
+                 NODE_SAVE_REVOKED,    /* revocations: they hold before the first packet */
                  NODE_SAVE_N
 };
 
@@ -151,6 +152,9 @@ struct node_vitals {
     uint64_t mem_free, disk_free;
 };
 void node_on_vitals(struct node *n, uint64_t now_us, const struct node_vitals *v);
+/* Takes a signed revocation (base/revoke.h) and spreads it to every member. Conditions: those of
+ * revoke_verify; IPX_AGAIN (not a member yet), IPX_EXISTS, IPX_FULL. Fault: IPX_NO_MEMORY. */
+IPX_MUST_USE enum ipx_err node_revoke(struct node *n, uint64_t now_us, struct slice bytes);
 /* A clean stop: LEAVE is gossiped, links close, then ACTION_STOP comes. */
 void node_stop(struct node *n, uint64_t now_us);
 

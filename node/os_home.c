@@ -21,7 +21,7 @@ static const char *const save_names[NODE_SAVE_N] = {
     [NODE_SAVE_SEQ] = "seq",         [NODE_SAVE_BOOK] = "book",
     [NODE_SAVE_ISSUERS] = "issuers", [NODE_SAVE_LABELS] = "labels",
     [NODE_SAVE_POLICY] = "policy",   [NODE_SAVE_GENERATION] = "generation",
-    [NODE_SAVE_COATS] = "coats"};
+    [NODE_SAVE_COATS] = "coats",     [NODE_SAVE_REVOKED] = "revoked"};
 static const char *const other_names[] = {
     "coat.tls", "key",    "mesh",     "name",       "ticket", "issuer.key", "issuer.cert",
     "listen",   "accept", "node.log", "node.log.1", "lock",   "sock",       "root.key"};

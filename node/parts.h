@@ -81,6 +81,19 @@ struct slice issuers_find(struct node *n, const struct hash *want); /* empty: no
 bool issuers_ask(struct node *n, const struct hash *want);
 void issuers_on_answer(struct node *n, struct slice cert); /* of a CHAIN: perhaps one asked for */
 
+void issuers_keep(struct node *n, const struct hash *hash, struct slice cert);
+void issuers_save(struct node *n, struct writer *w);
+void issuers_load(struct node *n);
+/* As saved: the admitter's chain, which an admitted chain of our own needs. */
+struct slice issuers_saved_admitter(const struct node *n);
+
+/* revoking.c */
+void revoking_load(struct node *n);  /* what was saved; issuers first */
+void revoking_start(struct node *n); /* the cores are there */
+void revoking_on_doc(struct node *n, const struct gossip_action *a);
+void revoking_on_issuer(struct node *n, struct slice cert); /* of a CHAIN: perhaps asked for */
+void revoking_on_clock(struct node *n);
+
 /* conns.c */
 void conns_init(struct node *n);
 void conns_done(struct node *n);

@@ -396,6 +396,7 @@ void session_drop_revoked(struct session_plane *p, uint64_t now_us)
 {
     p->now_us = IPX_MAX(p->now_us, now_us);
     forget_some(p, FORGET_REVOKED, IPX_REVOKED);
+    session_out_drop_revoked(p);
 }
 
 void session_close_all(struct session_plane *p, uint64_t now_us)

@@ -66,6 +66,20 @@ bool session_out_action(struct session_plane *p, const struct session_action *a,
     return true;
 }
 
+void session_out_drop_revoked(struct session_plane *p)
+{
+    struct session_out *o;
+    struct list *next;
+    LIST_EACH(o, next, &p->out, struct session_out, list)
+    {
+        if (o->action.facts != NULL && chains_is_revoked(p->chains, o->action.facts)) {
+            list_unlink(&o->list);
+            p->n_out--;
+            mem_free(p->mem, o);
+        }
+    }
+}
+
 bool session_poll(struct session_plane *p, struct session_action *ret)
 {
     mem_free(p->mem, p->polled);

@@ -12,6 +12,8 @@
 
 /* session_out.c: false when there is no room; counted */
 bool session_out_packet(struct session_plane *p, const struct addr *to, struct slice packet);
+/* What they said and nobody has heard yet. */
+void session_out_drop_revoked(struct session_plane *p);
 bool session_out_action(struct session_plane *p, const struct session_action *a,
                         const struct session_who *who, struct slice body);
 

@@ -58,14 +58,15 @@ void fault_wall(struct faults *f, struct rng *r)
 {
     struct world_node *n = fault_victim(f, r);
     if (n != NULL) {
-        set_wall(n, rng_chance(r, 500) ? DAY_MS : -DAY_MS);
+        int64_t days = rng_chance(r, 750) ? 1 : 400; /* rarely: all that was ever signed is over */
+        set_wall(n, (rng_chance(r, 500) ? days : -days) * DAY_MS);
         fault_heal_later(f, r, &(struct fault_span){US_PER_S, 20 * US_PER_S}, n->index, heal_wall);
     }
 }
 
 /* --- crashes and disks --- */
 
-static bool is_joined(const struct world_node *n)
+bool fault_is_joined(const struct world_node *n)
 {
     return n->index == 0 || n->disk.len[NODE_SAVE_CHAIN] > 0;
 }
@@ -75,7 +76,7 @@ static void start(struct world *w, struct world_node *n)
     if (n->node != NULL) {
         return;
     }
-    if (is_joined(n) || n->ticket_len > 0) {
+    if (fault_is_joined(n) || n->ticket_len > 0) {
         world_start(w, n->index);
     } else {
         world_join(w, n->index);
@@ -109,8 +110,13 @@ void fault_lost_disk(struct faults *f, struct rng *r)
         disk_wipe(f->w, &fault_of(f, n)->old);
         disk_wipe(f->w, &fault_of(f, n)->true_disk);
         fault_of(f, n)->fsync_lies = false;
-        fault_heal_later(f, r, &(struct fault_span){US_PER_S, 5 * US_PER_S}, n->index, heal_start);
+        fault_restart_later(f, r, n->index);
     }
+}
+
+void fault_restart_later(struct faults *f, struct rng *r, unsigned node)
+{
+    fault_heal_later(f, r, &(struct fault_span){US_PER_S, 5 * US_PER_S}, node, heal_start);
 }
 
 static void heal_old_disk(void *user, struct event *e)
@@ -129,7 +135,7 @@ static void heal_old_disk(void *user, struct event *e)
 void fault_old_disk(struct faults *f, struct rng *r)
 {
     struct world_node *n = fault_victim(f, r);
-    if (n != NULL && is_joined(n)) {
+    if (n != NULL && fault_is_joined(n)) {
         disk_copy(f->w, &n->disk, &fault_of(f, n)->old);
         fault_heal_later(f, r, &(struct fault_span){2 * US_PER_S, 10 * US_PER_S}, n->index,
                          heal_old_disk);
@@ -180,7 +186,7 @@ static void heal_fsync(void *user, struct event *e)
 void fault_fsync(struct faults *f, struct rng *r)
 {
     struct world_node *n = fault_victim(f, r);
-    if (n != NULL && is_joined(n)) {
+    if (n != NULL && fault_is_joined(n)) {
         fault_of(f, n)->fsync_lies = true;
         disk_copy(f->w, &n->disk, &fault_of(f, n)->true_disk);
         fault_heal_later(f, r, &(struct fault_span){500 * US_PER_MS, 5 * US_PER_S}, n->index,
@@ -194,7 +200,8 @@ void fault_clone(struct faults *f, struct rng *r)
 {
     struct world_node *n = fault_victim(f, r);
     if (n == NULL || f->has_clone || f->w->n_slots == f->w->n_nodes || n->node == NULL ||
-        !is_joined(n) || n->disk.len[NODE_SAVE_CONTACTS] == 0) { /* a copy that knows nobody */
+        !fault_is_joined(n) ||
+        n->disk.len[NODE_SAVE_CONTACTS] == 0) { /* a copy that knows nobody */
         return;
     }
     struct world_node *c = &f->w->nodes[f->w->n_nodes];

@@ -36,4 +36,12 @@ void fault_old_disk(struct faults *f, struct rng *r);
 void fault_clone(struct faults *f, struct rng *r);
 void fault_save(struct faults *f, struct rng *r);
 void fault_fsync(struct faults *f, struct rng *r);
+
+/* fault_revoke.c */
+void fault_revoke(struct faults *f, struct rng *r);
+void fault_revoke_end(struct faults *f);
+
+/* fault_node.c */
+void fault_restart_later(struct faults *f, struct rng *r, unsigned node);
+bool fault_is_joined(const struct world_node *n);
 void fault_node_end(struct faults *f);

@@ -71,6 +71,36 @@ static void look_self(struct oracle *o, struct world_node *n)
     s->told_seq = IPX_MAX(seq, s->told_seq);
 }
 
+/* A revocation is never forgotten, and nothing is left of whom one strikes. */
+static void look_revoked(struct oracle *o, struct world_node *n)
+{
+    struct oracle_node *s = &o->nodes[n->index];
+    const struct chains *c = &n->node->chains;
+    const struct faults *f = o->w->faults_on;
+    struct session_info info;
+    if (s->revoked_run != n->run && n->n_old_disks > 0) {
+        s->n_revoked = 0;
+    }
+    s->revoked_run = n->run;
+    if (c->revoked.n < s->n_revoked) {
+        world_fail(o->w, "n%u had %u revocations and has %u", n->index, s->n_revoked, c->revoked.n);
+    }
+    s->n_revoked = c->revoked.n;
+    for (const struct gossip_member *m = gossip_next(&n->node->gossip, NULL);
+         c->revoked.n > 0 && m != NULL; m = gossip_next(&n->node->gossip, m)) {
+        if (gossip_member_is_live(m) && chains_is_revoked(c, &m->facts)) {
+            world_fail(o->w, "n%u has %s as a member, which it knows to be revoked", n->index,
+                       m->facts.name);
+        }
+    }
+    if (c->revoked.n > 0 && f != NULL && f->has_thief && n->index <= o->w->n_nodes &&
+        (session_find(n->node->sessions, &f->thief, &info) ||
+         dht_table_find(&n->node->dht.table, &f->thief) != NULL)) {
+        world_fail(o->w, "n%u has a %s of one that is revoked", n->index,
+                   session_find(n->node->sessions, &f->thief, &info) ? "session" : "table entry");
+    }
+}
+
 /* --- what it thinks of others --- */
 
 static struct oracle_view *view_of(struct oracle *o, const struct world_node *n,
@@ -211,6 +241,7 @@ static void look(struct oracle *o, struct world_node *n)
         return;
     }
     look_self(o, n);
+    look_revoked(o, n);
     for (const struct gossip_member *m = gossip_next(&n->node->gossip, NULL); m != NULL;
          m = gossip_next(&n->node->gossip, m)) {
         look_member(o, n, m);

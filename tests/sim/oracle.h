@@ -27,6 +27,8 @@ struct oracle_node {
     uint64_t turns_second, n_turns;     /* in that second */
     uint64_t told_generation, told_seq; /* of this key, highest */
     uint32_t n_old_disks;               /* known when they were told */
+    uint64_t revoked_run;
+    uint32_t n_revoked; /* revocations that it had in that run */
     struct node_id key;
 };
 

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-static const char *const names[] = {"none",    "refute", "seq",        "claim",
-                                    "contact", "nonce",  "generation", "window"};
+static const char *const names[] = {"none",  "refute",     "seq",    "claim",  "contact",
+                                    "nonce", "generation", "window", "revoked"};
 static enum plant planted;
 
 #ifdef IPX_PLANTED

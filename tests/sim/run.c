@@ -227,7 +227,7 @@ void plan_run(const struct plan *p, struct outcome *ret)
     struct run *r = &run;
     struct world_options options = {.seed = p->seed,
                                     .n_nodes = p->n_nodes,
-                                    .n_spare = 1,
+                                    .n_spare = 2, /* a clone, a thief */
                                     .delay_us = 5000,
                                     .jitter_us = 20000,
                                     .traces = p->traces,

@@ -131,7 +131,9 @@ void world_init(struct world *w, const struct world_options *o)
         heap_init(&w->nodes[i].machine.held, &w->mem);
         list_init(&w->nodes[i].objects);
         name_node(&w->nodes[i], i);
-        make_key(w, &w->nodes[i].key);
+        if (i <= w->n_nodes) { /* spare places get keys later, but seeds were found with one */
+            make_key(w, &w->nodes[i].key);
+        }
         w->nodes[i].tick_at_us = NEVER_US;
     }
     make_mesh_keys(w);
@@ -141,7 +143,7 @@ static void free_node(struct world_node *n)
 {
     node_free(n->node);
     n->node = NULL;
-    n->w->n_up--;
+    n->w->n_up -= n->is_outlaw ? 0 : 1;
     assert(n->mem.used == 0);
 }
 
@@ -252,7 +254,7 @@ void world_start(struct world *w, unsigned i)
     assert(err == IPX_OK);
     (void)err;
     ad_unref(config.ad);
-    w->n_up++;
+    w->n_up += n->is_outlaw ? 0 : 1;
     n->next_conn = NODE_CONN_ACCEPTED;
     n->is_stopped = false;
     node_start(n->node, world_local_us(n), world_wall_ms(n));

@@ -62,6 +62,7 @@ struct world_node {
     bool is_udp_blocked;   /* no datagram of it or to it passes */
     unsigned site;         /* of 8; see FAULT_SITES */
     bool has_twin;         /* another node has its key */
+    bool is_outlaw;        /* its key was revoked: it counts as nobody */
     unsigned n_wipes;
     uint32_t n_lost_saves; /* of this run: its disk was full */
     uint32_t n_old_disks;  /* starts from, or chances of, a disk older than what was said */

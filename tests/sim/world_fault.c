@@ -24,7 +24,7 @@ const struct fault_class fault_classes[] = {
     [FAULT_PAUSE] = {"pause", "a node stands still (SIGSTOP)", 5 * S, fault_pause},
     [FAULT_VM_PAUSE] = {"vm-pause", "a machine and its clocks stand still", 10 * S, fault_vm_pause},
     [FAULT_SKEW] = {"skew", "clocks that run up to 200 ppm fast or slow", 0, fault_skew},
-    [FAULT_WALL] = {"wall", "a wall clock jumps by a day", 10 * S, fault_wall},
+    [FAULT_WALL] = {"wall", "a wall clock jumps by a day or 400", 10 * S, fault_wall},
     [FAULT_CRASH] = {"crash", "a node crashes and starts again", 3 * S, fault_crash},
     [FAULT_LOST_DISK] = {"lost-disk", "a machine is replaced", 15 * S, fault_lost_disk},
     [FAULT_OLD_DISK] = {"old-disk", "a node starts from an older disk", 8 * S, fault_old_disk},
@@ -36,6 +36,7 @@ const struct fault_class fault_classes[] = {
     [FAULT_TCP_RESET] = {"tcp-reset", "a node's connections are reset", 3 * S, fault_tcp_reset},
     [FAULT_TCP_RATE] = {"tcp-rate", "connections of 256 kB/s", 0, NULL},
     [FAULT_UDP] = {"udp", "no datagram of a node passes", 10 * S, fault_udp},
+    [FAULT_REVOKE] = {"revoke", "a node is stolen, revoked and replaced", 10 * S, fault_revoke},
 };
 static_assert(ARRAY_LEN(fault_classes) == FAULT_N, "a row each");
 
@@ -144,6 +145,7 @@ void faults_end(struct faults *f)
     f->on = 0;
     fault_net_end(f);
     fault_node_end(f);
+    fault_revoke_end(f);
 }
 
 void faults_done(struct faults *f)

@@ -43,6 +43,7 @@ enum fault {
     FAULT_TCP_RESET,
     FAULT_TCP_RATE,
     FAULT_UDP,
+    FAULT_REVOKE,
     FAULT_N
 };
 #define FAULT_BIT(f) (UINT32_C(1) << (f))
@@ -67,6 +68,8 @@ struct faults {
     uint64_t n_struck[FAULT_N];
     unsigned clone_of; /* whom the node in the first spare place copies, if has_clone */
     bool has_clone;
+    bool has_thief; /* in the second spare place: it has the key and the disk of one that .. */
+    struct node_id thief; /* .. was revoked, and replaced, at once */
 };
 
 struct fault_class {
@@ -80,7 +83,8 @@ extern const struct fault_class fault_classes[];
 bool faults_parse(const char *text, uint32_t *ret_bits);
 void faults_print(uint32_t bits, char *text, size_t size);
 
-/* From now on. `w` needs a spare place for FAULT_CLONE, else nobody is cloned. */
+/* From now on. `w` needs a spare place for FAULT_CLONE and one more for FAULT_REVOKE, else nobody
+ * is cloned or revoked. */
 void faults_begin(struct faults *f, struct world *w, uint32_t bits);
 void faults_end(struct faults *f);
 void faults_done(struct faults *f);

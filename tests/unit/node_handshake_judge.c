@@ -123,8 +123,8 @@ TEST(node_handshake_judge, chains_first_then_t)
     end();
 
     begin();
-    const struct chains_revoked r = {.key = fx.bob.pk};
-    CHECK_OK(chains_revoke(&chains, &r));
+    const struct revoke r = {.what = REVOKE_KEY, .is_by_root = true, .key = fx.bob.pk};
+    CHECK_OK(chains_revoke(&chains, &r, slice_text("r"), 0));
     CHECK_EQ(judged(true).status, HANDSHAKE_REVOKED);
     end();
     begin();

@@ -68,14 +68,14 @@ static void other_gate(void)
 }
 static void revoked(void)
 {
-    const struct chains_revoked what = {.key = f.fx.bob.pk};
-    CHECK_OK(chains_revoke(&f.hosts[1].chains, &what));
+    const struct revoke what = {.what = REVOKE_KEY, .is_by_root = true, .key = f.fx.bob.pk};
+    CHECK_OK(chains_revoke(&f.hosts[1].chains, &what, slice_text("r"), 0));
     lf_connect(&f, &f.fx.ada.pk);
 }
 static void revoked_answerer(void)
 {
-    const struct chains_revoked what = {.key = f.fx.ada.pk};
-    CHECK_OK(chains_revoke(&f.hosts[0].chains, &what));
+    const struct revoke what = {.what = REVOKE_KEY, .is_by_root = true, .key = f.fx.ada.pk};
+    CHECK_OK(chains_revoke(&f.hosts[0].chains, &what, slice_text("r"), 0));
     lf_connect(&f, &f.fx.ada.pk);
 }
 static void other_chain(void)

@@ -355,8 +355,8 @@ TEST(node_session, ends)
 TEST(node_session, revoked_keys_are_out_at_once)
 {
     sw_up(&w, 12);
-    struct chains_revoked r = {.key = w.nodes[1].key.pk};
-    CHECK_OK(chains_revoke(&w.nodes[0].chains, &r));
+    const struct revoke r = {.what = REVOKE_KEY, .is_by_root = true, .key = w.nodes[1].key.pk};
+    CHECK_OK(chains_revoke(&w.nodes[0].chains, &r, slice_text("r"), 0));
     session_drop_revoked(w.nodes[0].plane, w.now_us);
     sw_run(&w, US_PER_S);
     CHECK(!sw_is_up(&w, 0, 1));
