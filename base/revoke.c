@@ -39,7 +39,9 @@ void revoke_sign(const struct revoke *r, const struct crypt_keypair *revoker, st
     uint8_t bytes[BODY_MAX];
     struct writer body = writer_of(bytes, sizeof bytes);
     bool is_by_root = cert.len == 0;
-    struct hash by = is_by_root ? (struct hash){{0}} : crypt_hash(cert);
+    struct hash by = {{0}};
+    if (!is_by_root)
+        by = crypt_hash(cert);
     cbor_put_map(&body, 4);
     cbor_put_u64(&body, KEY_BY);
     cbor_put_array(&body, 2);
