@@ -100,6 +100,17 @@ static bool spread_knows(const struct gossip_spread_item *i, uint16_t slot)
             (i->slot == slot && i->kind != GOSSIP_WHAT_ACCUSER && i->kind != GOSSIP_WHAT_DOC));
 }
 
+/* Where exchanges follow news less often (GOSSIP_SYNC_CALM_N), what a member says of itself is told
+ * more often: of 512, one or two would miss a join that is told six times. */
+static unsigned spread_copies(const struct gossip_spread_item *i, unsigned limit, uint32_t n_live)
+{
+    if (i->class_ == GOSSIP_SPREAD_VITALS) {
+        return IPX_MIN(limit, GOSSIP_VITALS_SENDS);
+    }
+    bool is_rare = i->class_ == GOSSIP_SPREAD_STATE && n_live > GOSSIP_SYNC_CALM_N;
+    return limit + (is_rare ? GOSSIP_SPREAD_STATE_MORE : 0);
+}
+
 void gossip_spread_pack(struct gossip *g, uint16_t slot, struct gossip_packer *p)
 {
     uint32_t n_live = gossip_members_live(&g->members);
@@ -109,10 +120,8 @@ void gossip_spread_pack(struct gossip *g, uint16_t slot, struct gossip_packer *p
     struct gossip_spread_item *i = gossip_spread_next(&g->spread, NULL);
     for (unsigned n_missed = 0; i != NULL;) {
         struct gossip_spread_item *next = gossip_spread_next(&g->spread, i);
-        bool is_vitals = i->class_ == GOSSIP_SPREAD_VITALS;
         if (spread_knows(i, slot) || spread_pack_one(g, i, p)) {
-            gossip_spread_sent(&g->spread, i,
-                               is_vitals ? IPX_MIN(limit, GOSSIP_VITALS_SENDS) : limit);
+            gossip_spread_sent(&g->spread, i, spread_copies(i, limit, n_live));
         } else {
             n_missed++;
         }

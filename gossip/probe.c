@@ -211,11 +211,22 @@ static void probe_end(struct gossip_probe *p)
     sm_move(&gossip_probe_table, &p->state, GOSSIP_PROBE_IDLE);
 }
 
+/* Witnesses that did not answer and that nobody has accused since. */
+static int n_silent(const struct gossip *g, const struct gossip_probe *p)
+{
+    int n_alive = 0;
+    for (unsigned i = 0; i < p->n_asked; i++) {
+        const struct gossip_member *w = g->members.slots[p->witnesses[i]];
+        n_alive += w != NULL && w->state == GOSSIP_STATE_ALIVE ? 1 : 0;
+    }
+    return IPX_MAX(n_alive - p->n_nacks, 0);
+}
+
 /* Answers of witnesses that are missing make us doubt ourselves, as many as there are if we heard
  * nobody at all in that time; if we heard others it is they or the network. */
 static void probe_blame(struct gossip *g, const struct gossip_probe *p)
 {
-    int n_missing = p->n_asked - p->n_nacks;
+    int n_missing = n_silent(g, p);
     bool is_deaf = g->heard_us <= p->sent_us;
     if (p->n_asked == 0 || n_missing > 0) {
         gossip_probe_health(g, is_deaf && n_missing > 0 ? n_missing : 1);
@@ -385,10 +396,10 @@ void gossip_probe_hearsay(struct gossip *g, uint64_t now_us, struct gossip_membe
     if (m->is_accused_by_self) {
         return;
     }
-    if (gossip_members_follows(&g->members, g->self, m, GOSSIP_PROBE_CONFIRMERS)) {
+    /* whose keys follow may be chosen by an enemy; whom chance picks is not */
+    if (gossip_members_follows(&g->members, g->self, m, GOSSIP_PROBE_CONFIRMERS) ||
+        rng_below(&g->rng, n_live) < GOSSIP_PROBE_CONFIRMERS) {
         gossip_probe_start(g, now_us, m, GOSSIP_PROBE_WITNESS);
-    } else if (rng_below(&g->rng, n_live) < GOSSIP_PROBE_CONFIRMERS) {
-        g->prober.urgent = m->slot; /* whose keys follow may be chosen by an enemy; this is not */
     }
 }
 

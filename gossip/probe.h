@@ -19,7 +19,7 @@ struct gossip;
 #define GOSSIP_PROBE_WITNESSES 3
 #define GOSSIP_PROBE_NACK_US (200 * US_PER_MS) /* a witness says "not yet" after this at most */
 #define GOSSIP_PROBE_HEALTH_MAX 8
-#define GOSSIP_PROBE_FINAL_TRIES 3 /* pings before a verdict on hearsay */
+#define GOSSIP_PROBE_FINAL_TRIES 3 /* pings before a verdict */
 #define GOSSIP_PROBES_MAX 32 /* in flight: own round, witness and final probes, relayed ones */
 #define GOSSIP_PROBE_RELAYS_MAX 16        /* of these for others */
 #define GOSSIP_PROBE_CONFIRMERS 4         /* members that on hearsay look for themselves at once */
@@ -83,6 +83,9 @@ bool gossip_probe_start(struct gossip *g, uint64_t now_us, struct gossip_member 
 /* Somebody accuses it: the members after it in key order look at once, and a few by chance in
  * their next round, so that a true accusation has its confirmations within a second. */
 void gossip_probe_hearsay(struct gossip *g, uint64_t now_us, struct gossip_member *m);
+/* Who is accused stood next to us in key order: the one behind it has lost who looked at it, maybe
+ * with many others at the same moment, so it is looked at now. */
+void gossip_probe_step_in(struct gossip *g, uint64_t now_us, const struct gossip_member *accused);
 /* One of the dead is said to live, or is no longer in doubt. */
 void gossip_probe_doubt(struct gossip *g, struct gossip_member *m);
 void gossip_probe_undoubt(struct gossip *g, struct gossip_member *m);

@@ -7,17 +7,35 @@
 #define REVISIT_DOUBTED_MAX 8           /* a tick */
 #define NEIGHBOURS_MAX 4                /* accused ones that are passed over */
 
-/* The next one in key order of whom we have no bad opinion yet. */
+/* The next one in key order that nobody accuses yet: where many die at once, the accused stand
+ * between us and those whom else nobody would look at. */
 static struct gossip_member *neighbour(const struct gossip *g)
 {
     struct gossip_member *m = NULL;
     for (uint32_t nth = 1; nth <= NEIGHBOURS_MAX; nth++) {
         m = gossip_members_successor(&g->members, g->self, nth);
-        if (m == NULL || !m->is_accused_by_self) {
+        if (m == NULL || m->state == GOSSIP_STATE_ALIVE) {
             break;
         }
     }
     return m;
+}
+
+void gossip_probe_step_in(struct gossip *g, uint64_t now_us, const struct gossip_member *accused)
+{
+    for (uint32_t nth = 1; nth <= NEIGHBOURS_MAX; nth++) {
+        const struct gossip_member *m = gossip_members_successor(&g->members, g->self, nth);
+        if (m == NULL || m->state == GOSSIP_STATE_ALIVE) {
+            return;
+        }
+        if (m == accused) {
+            struct gossip_member *next = neighbour(g);
+            if (next != NULL && next->state == GOSSIP_STATE_ALIVE) {
+                gossip_probe_start(g, now_us, next, GOSSIP_PROBE_WITNESS);
+            }
+            return;
+        }
+    }
 }
 
 /* Every second round goes to the next in key order: so each member is looked at by somebody
@@ -42,7 +60,7 @@ static struct gossip_member *round_target(struct gossip *g)
             rng_shuffle(&g->rng, t->ring, t->n, sizeof(t->ring[0]));
         }
         struct gossip_member *m = t->slots[t->ring[t->ring_probe]];
-        if (m != g->self && gossip_member_is_live(m)) {
+        if (m != g->self && gossip_member_is_live(m) && !m->is_accused_by_self) {
             return m;
         }
     }

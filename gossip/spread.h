@@ -23,6 +23,7 @@ enum gossip_spread_class {
 
 #define GOSSIP_SPREAD_SENDS_MAX 10 /* 2 log10(N + 1) is 7 at 1,024, 8 at 10,000 */
 #define GOSSIP_SPREAD_SENDS_MIN 4  /* small zones: three copies more than one costs nothing */
+#define GOSSIP_SPREAD_STATE_MORE 4 /* copies of what a member says of itself in large zones */
 #define GOSSIP_SPREAD_FANOUT 3     /* receivers a round */
 #define GOSSIP_SPREAD_ROUND_US (200 * US_PER_MS)
 #define GOSSIP_SPREAD_BURST_MAX 4 /* packets a receiver and round when the queue is long */

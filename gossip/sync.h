@@ -13,7 +13,7 @@
 struct gossip;
 
 #define GOSSIP_SYNC_INTERVAL_US (10 * US_PER_S)
-#define GOSSIP_SYNC_AGAIN_US (250 * US_PER_MS)  /* while digests differ */
+#define GOSSIP_SYNC_AGAIN_US (200 * US_PER_MS)  /* while digests differ */
 #define GOSSIP_SYNC_FOLLOW_US (350 * US_PER_MS) /* after news */
 #define GOSSIP_SYNC_FOLLOWS 2
 #define GOSSIP_SYNC_QUICK_MAX 12       /* quick ones in a row before they slow down */

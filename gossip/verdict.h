@@ -4,9 +4,9 @@
  * What signed statements do to members (overlay 3.2): alive and leave of the subject,
  * accusations of others with one vote each, the suspicion timer, refutation.
  *
- * Invariant: only a suspicion timer that ran out here, followed by a failed probe of our own
- * (or our own failed probe before), makes a member dead here. A node's own newer `alive`
- * always clears it. Incarnations are made by their owner alone.
+ * Invariant: only a suspicion timer that ran out here, followed by a failed probe of our own,
+ * makes a member dead here. A node's own newer `alive` always clears it. Incarnations are made
+ * by their owner alone.
  */
 #include "gossip/pending.h"
 

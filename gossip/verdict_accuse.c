@@ -142,6 +142,7 @@ static void suspicion_begin(struct gossip *g, uint64_t now_us, struct gossip_mem
     g->stats.n_suspicions++;
     gossip_event(g, "suspect", &m->facts.id, m->incarnation);
     gossip_news(g, m, 0);
+    gossip_probe_step_in(g, now_us, m);
 }
 
 void gossip_verdict_suspect(struct gossip *g, uint64_t now_us, struct gossip_member *m)
@@ -346,11 +347,8 @@ void gossip_verdict_tick(struct gossip *g, uint64_t now_us)
             continue;
         }
         if (m->suspect_due_us <= now_us) {
-            if (m->is_accused_by_self && m->heard_us <= m->suspect_us) {
-                die(g, now_us, m);
-                continue;
-            }
-            /* hearsay so far: see for ourselves; without room for it, a little later */
+            /* a last look: at hearsay, or once more at what we saw ourselves, for it may have stood
+             * still and be back; without room for it, a little later */
             bool is_started = gossip_probe_start(g, now_us, m, GOSSIP_PROBE_FINAL);
             m->suspect_due_us = now_us + (is_started ? US_PER_S * 4 : US_PER_S / 10);
         }

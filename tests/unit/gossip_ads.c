@@ -216,18 +216,28 @@ TEST(gossip_ads, vitals_steps)
     CHECK_EQ(gossip_vitals_distance(&v, &w), 2);
 }
 
-static bool all_know_full(const struct net *net)
+static unsigned n_know_full(const struct net *net)
 {
+    unsigned n = 0;
     for (unsigned i = 1; i < net->n; i++) {
         const struct gossip_member *m = gossip_find(&net->nodes[i].g, &net->nodes[0].key.pk);
-        if (m->vitals_us == 0 || m->vitals.free_slots != 0) {
-            return false;
-        }
+        n += m->vitals_us != 0 && m->vitals.free_slots == 0 ? 1 : 0;
     }
-    return true;
+    return n;
 }
 
-/* An edge (the last slot taken) is known soon; noise stays within the budget; a replay of an
+static bool nearly_all_know_full(const struct net *net)
+{
+    return n_know_full(net) >= net->n - 1 - net->n / 10;
+}
+
+static bool all_know_full(const struct net *net)
+{
+    return n_know_full(net) == net->n - 1;
+}
+
+/* An edge (the last slot taken) is known soon: it is told four times, and whom that missed hears it
+ * with a ping; noise stays within the budget; a replay of an
  * older epoch is dropped. */
 TEST(gossip_ads, vitals_spread)
 {
@@ -241,7 +251,9 @@ TEST(gossip_ads, vitals_spread)
     v.free_slots = 0;
     gossip_set_vitals(&net.nodes[0].g, net.now_us, &v);
     net_drain(&net, 0);
-    CHECK(net_run(&net, net.now_us + 3 * US_PER_S, all_know_full));
+    uint64_t edge_us = net.now_us;
+    CHECK(net_run(&net, edge_us + US_PER_S, nearly_all_know_full));
+    CHECK(net_run(&net, edge_us + 60 * US_PER_S, all_know_full));
     uint64_t bytes = 0;
     for (unsigned i = 0; i < 20; i++) {
         bytes -= net.nodes[i].bytes_out;

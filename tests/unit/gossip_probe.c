@@ -106,6 +106,63 @@ TEST(gossip_probe, link_broken)
     net_done(&net);
 }
 
+static bool is_looked_at(const struct net *net, unsigned by, const struct gossip_member *m)
+{
+    const struct gossip_prober *p = &net->nodes[by].g.prober;
+    for (unsigned i = 0; i < GOSSIP_PROBES_MAX; i++) {
+        if (p->probes[i].state != GOSSIP_PROBE_IDLE &&
+            node_id_equal(&p->probes[i].target, &m->facts.id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Three in a row of keys die at once: who stands before them accuses the first, and looks at the
+ * next at that moment, then at the one behind it. Of one elsewhere only its own neighbour does. */
+TEST(gossip_probe, steps_in)
+{
+    struct net net;
+    net_init(&net, 12, 4);
+    net_settle(&net);
+    struct gossip *g = &net.nodes[0].g;
+    struct gossip_member *row[4];
+    for (uint32_t nth = 1; nth <= ARRAY_LEN(row); nth++) {
+        row[nth - 1] = gossip_members_successor(&g->members, g->self, nth);
+    }
+    struct gossip_member *elsewhere = gossip_members_successor(&g->members, g->self, 6);
+    gossip_verdict_suspect(g, net.now_us, elsewhere);
+    CHECK(!is_looked_at(&net, 0, row[0]));
+    for (size_t i = 0; i + 1 < ARRAY_LEN(row); i++) {
+        CHECK(!is_looked_at(&net, 0, row[i + 1]));
+        gossip_verdict_suspect(g, net.now_us, row[i]);
+        CHECK(is_looked_at(&net, 0, row[i + 1]));
+    }
+    net_drain(&net, 0);
+    net_for(&net, 20 * US_PER_S);
+    CHECK(net_all_know_all(&net)); /* they lived, and said so */
+    net_done(&net);
+}
+
+/* A member of whom we saw nothing is looked at once more when its time is over: it may have stood
+ * still and be back, and what it said since may have missed us. */
+TEST(gossip_probe, last_look)
+{
+    struct net net;
+    net_init(&net, 12, 4);
+    net_settle(&net);
+    struct gossip *g = &net.nodes[0].g;
+    struct gossip_member *m = gossip_members_successor(&g->members, g->self, 5);
+    unsigned about = (unsigned)net_index(&net, &m->facts.id);
+    net_stall(&net, about, 2 * US_PER_S);
+    gossip_verdict_suspect(g, net.now_us, m);
+    net_drain(&net, 0);
+    gossip_verdict_tick(g, m->suspect_due_us); /* nothing was heard; it answers by and by */
+    CHECK_EQ(m->state, GOSSIP_STATE_SUSPECT);
+    CHECK(is_looked_at(&net, 0, m));
+    net_done(&net);
+}
+
 /* Class 34: one node in ten stands still for 1 to 16 s, again and again. The healthy are never
  * reported down by anyone, and the stalled come back. */
 TEST(gossip_probe, stalls)
