@@ -59,6 +59,10 @@ void gossip_on_chain(struct gossip *g, uint64_t now_us, const struct cert_facts 
         (m != NULL && (m == g->self || m->reason == GOSSIP_REASON_BARRED))) {
         return; /* superseded while it was looked at */
     }
+    if (m != NULL && gossip_member_compare(m, &p->alive.boot, p->alive.incarnation) <= 0) {
+        gossip_pending_remove(g, p); /* a newer one came that went by the chain we hold */
+        return;
+    }
     struct gossip_peer from = p->from;
     uint16_t from_slot = gossip_slot_of(g, &from.id);
     gossip_verdict_apply(g, now_us, &p->alive, gossip_bytes_slice(&p->item), facts, chain,

@@ -131,6 +131,8 @@ const struct adversary_class adversary_classes[] = {
     [ADVERSARY_ACCUSER] = {"accuser", "probes nobody, accuses all", NULL, adversary_accuse, 0},
     [ADVERSARY_FLOODER] = {"flooder", "says all of the DHT ten times", NULL, adversary_flood, 0},
     [ADVERSARY_LATE] = {"late", "each packet of it is 400 ms late", NULL, NULL, LATE_US},
+    [ADVERSARY_REPLAYER] = {"replayer", "says again, to whomever, what it said before", NULL,
+                            adversary_replay, 0},
 };
 
 bool adversaries_parse(const char *text, uint32_t *ret_bits)

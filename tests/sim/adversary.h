@@ -21,6 +21,7 @@ enum adversary {
     ADVERSARY_ACCUSER,    /* probes nobody, so that it accuses all */
     ADVERSARY_FLOODER,    /* says all of the DHT ten times */
     ADVERSARY_LATE,       /* each packet of it is late */
+    ADVERSARY_REPLAYER,   /* says again, to whomever, what it said before */
     ADVERSARY_N
 };
 #define ADVERSARY_BIT(a) (UINT32_C(1) << (a))
@@ -48,4 +49,5 @@ void adversary_wire_begin(struct world *w); /* to the end of the run */
 void adversary_wire_end(void);
 unsigned adversary_garbage(struct world_node *n, struct handshake_message *m, uint8_t *body);
 unsigned adversary_accuse(struct world_node *n, struct handshake_message *m, uint8_t *body);
+unsigned adversary_replay(struct world_node *n, struct handshake_message *m, uint8_t *body);
 unsigned adversary_flood(struct world_node *n, struct handshake_message *m, uint8_t *body);

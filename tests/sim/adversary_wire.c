@@ -7,12 +7,20 @@
 #include "tests/sim/world_fault.h"
 
 #define FLOOD 10
+#define SAID_MAX 64   /* messages of the replayer: some seconds to a minute of them */
+#define REPLAY_EACH 4 /* of so many one is an old one */
 
 static struct world *watching; /* sessions do not know their world; NULL: all are honest */
+
+static struct said {
+    struct handshake_message message; /* its body is below */
+    uint8_t body[SESSION_BODY_MAX];
+} said[SAID_MAX]; /* by the replayer: a world has one at most */
 
 void adversary_wire_begin(struct world *w)
 {
     watching = w;
+    memset(said, 0, sizeof(said));
 }
 
 void adversary_wire_end(void)
@@ -38,6 +46,24 @@ unsigned adversary_accuse(struct world_node *n, struct handshake_message *m, uin
     (void)n;
     (void)body;
     return m->type == GOSSIP_TYPE_PING || m->type == GOSSIP_TYPE_PING_REQ ? 0 : 1;
+}
+
+/* Old questions, answers, statements and records, sealed anew and mostly for another ear. */
+unsigned adversary_replay(struct world_node *n, struct handshake_message *m, uint8_t *body)
+{
+    uint64_t number = n->n_altered++;
+    const struct said *old = &said[number * 7 % SAID_MAX];
+    if (number % REPLAY_EACH == 0 && old->message.type != 0) {
+        memcpy(body, old->body, old->message.body.len);
+        *m = old->message;
+        m->body = slice_of(body, old->message.body.len);
+        return 1;
+    }
+    struct said *now = &said[number % SAID_MAX];
+    assert(m->body.len <= sizeof(now->body));
+    now->message = *m;
+    memcpy(now->body, m->body.data, m->body.len);
+    return 1;
 }
 
 unsigned adversary_flood(struct world_node *n, struct handshake_message *m, uint8_t *body)

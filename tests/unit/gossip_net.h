@@ -64,7 +64,7 @@ static inline void net_facts(const uint8_t *chain, size_t len, struct cert_facts
     memset(ret, 0, sizeof(*ret));
     memcpy(ret->id.bytes, chain, 32);
     ret->admitted_ms = (int64_t)load_be64(chain + 32);
-    snprintf(ret->name, sizeof(ret->name), "%s", (const char *)chain + 40);
+    snprintf(ret->name, sizeof(ret->name), "%.*s", CERT_NAME_MAX, (const char *)chain + 40);
     snprintf(ret->lab, sizeof(ret->lab), "lab");
     ret->caps = CERT_ROLE_NODE;
     ret->not_after_ms = INT64_MAX / 2;

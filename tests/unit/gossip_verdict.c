@@ -280,6 +280,47 @@ TEST(gossip_verdict, barred_and_expired)
     net_done(&net);
 }
 
+static void give_alive(struct net *net, unsigned to, unsigned from, unsigned about,
+                       uint32_t incarnation, const struct hash *chain_hash)
+{
+    uint8_t body[512];
+    uint8_t item[700];
+    const struct net_node *x = &net->nodes[about];
+    struct gossip_alive a = {
+        .pk = x->key.pk, .boot = x->boot, .incarnation = incarnation, .chain_hash = *chain_hash};
+    struct writer w = writer_of(body, sizeof(body));
+    gossip_alive_encode(&a, &w);
+    struct writer o = writer_of(item, sizeof(item));
+    gossip_item_sign(&o, GOSSIP_KIND_ALIVE, &x->key, &net->mesh, writer_slice(&w), SLICE_EMPTY);
+    CHECK(!w.failed && !o.failed);
+    give(net, to, from, writer_slice(&o));
+}
+
+/* A statement waits for a chain that nobody has; a newer one, which goes by the chain we hold, is
+ * taken meanwhile. The chain comes after all: what we know does not go back. */
+TEST(gossip_verdict, late_chain)
+{
+    struct net net;
+    uint8_t chain[NET_CHAIN_LEN];
+    struct cert_facts facts;
+    start(&net, 4, 12);
+    struct gossip *g = &net.nodes[0].g;
+    const struct gossip_member *m = gossip_find(g, &net.nodes[1].key.pk);
+    struct hash held = m->facts.chain_hash;
+    uint32_t incarnation = m->incarnation;
+    net_chain(&net.nodes[1], "late", 5, chain);
+    net_facts(chain, sizeof(chain), &facts);
+    give_alive(&net, 0, 2, 1, incarnation + 1, &facts.chain_hash);
+    CHECK(gossip_pending_find(g, &facts.id) != NULL);
+    give_alive(&net, 0, 2, 1, incarnation + 2, &held);
+    CHECK_EQ(m->incarnation, incarnation + 2);
+    gossip_on_chain(g, net.now_us, &facts, slice_of(chain, sizeof(chain)));
+    CHECK_EQ(m->incarnation, incarnation + 2);
+    CHECK(hash_equal(&m->facts.chain_hash, &held));
+    CHECK(gossip_pending_find(g, &facts.id) == NULL);
+    net_done(&net);
+}
+
 /* Statements whose chain never comes or is refused are bounded and forgotten. */
 TEST(gossip_verdict, pending)
 {
