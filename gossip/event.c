@@ -100,6 +100,12 @@ static bool spread_knows(const struct gossip_spread_item *i, uint16_t slot)
             (i->slot == slot && i->kind != GOSSIP_WHAT_ACCUSER && i->kind != GOSSIP_WHAT_DOC));
 }
 
+/* Who lives besides us, who may have left. */
+static uint32_t n_others(const struct gossip *g)
+{
+    return gossip_members_live(&g->members) - (gossip_member_is_live(g->self) ? 1 : 0);
+}
+
 /* Where exchanges follow news less often (GOSSIP_SYNC_CALM_N), what a member says of itself is told
  * more often: of 512, one or two would miss a join that is told six times. */
 static unsigned spread_copies(const struct gossip_spread_item *i, unsigned limit, uint32_t n_live)
@@ -114,9 +120,8 @@ static unsigned spread_copies(const struct gossip_spread_item *i, unsigned limit
 void gossip_spread_pack(struct gossip *g, uint16_t slot, struct gossip_packer *p)
 {
     uint32_t n_live = gossip_members_live(&g->members);
-    unsigned limit = gossip_spread_limit(n_live);
     /* receivers are distinct until the ring is round: more copies than members are none */
-    limit = (unsigned)IPX_MIN((uint64_t)limit, (uint64_t)IPX_MAX(n_live, 2U) - 1);
+    unsigned limit = IPX_MIN(gossip_spread_limit(n_live), IPX_MAX(n_others(g), 1U));
     struct gossip_spread_item *i = gossip_spread_next(&g->spread, NULL);
     for (unsigned n_missed = 0; i != NULL;) {
         struct gossip_spread_item *next = gossip_spread_next(&g->spread, i);
@@ -162,7 +167,7 @@ void gossip_spread_tick(struct gossip *g, uint64_t now_us)
 /* Nobody to tell: what is queued waits, and costs nothing. */
 uint64_t gossip_spread_deadline(const struct gossip *g)
 {
-    if (g->spread.n == 0 || gossip_members_live(&g->members) < 2) {
+    if (g->spread.n == 0 || n_others(g) == 0) {
         return NEVER_US;
     }
     return g->round_us == 0 ? 0 : g->round_us + GOSSIP_SPREAD_ROUND_US;

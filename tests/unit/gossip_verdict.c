@@ -230,6 +230,24 @@ static void left_only(struct net *net, unsigned node, const struct gossip_member
     CHECK_EQ(m->reason, GOSSIP_REASON_LEFT);
 }
 
+/* In small meshes too a leave is told at once, by itself: soon nobody is there to be asked. */
+TEST(gossip_verdict, leave_of_few)
+{
+    for (unsigned n = 2; n <= 4; n++) {
+        struct net net;
+        start(&net, n, 6);
+        gossip_leave(&net.nodes[n - 1].g, net.now_us);
+        net_drain(&net, n - 1);
+        net_stop(&net, n - 1);
+        net_for(&net, 10 * US_PER_MS);
+        for (unsigned i = 0; i + 1 < n; i++) {
+            const struct gossip_member *m = gossip_find(&net.nodes[i].g, &net.nodes[n - 1].key.pk);
+            CHECK_EQ(m->state, GOSSIP_STATE_LEFT);
+        }
+        net_done(&net);
+    }
+}
+
 TEST(gossip_verdict, leave)
 {
     struct net net;
