@@ -27,13 +27,26 @@ static struct slice make(struct world *w, const struct cert_facts *whom, struct 
     return writer_slice(&out);
 }
 
+/* Who has no plain certificate yet goes with the one that admitted it: rightly, but nobody here
+ * expects it to be out. */
+static bool all_are_plain(const struct world *w)
+{
+    for (unsigned i = 0; i < w->n_nodes; i++) {
+        const struct node *n = w->nodes[i].node;
+        if (n != NULL && (!n->has_cores || !n->self.is_plain)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool may_be_robbed(const struct faults *f, const struct world_node *n)
 {
     const struct world *w = f->w;
     return n != NULL && w->n_slots > w->n_nodes + 1 && !f->has_thief && n->node != NULL &&
            n->node->has_cores && fault_is_joined(n) && n->disk.len[NODE_SAVE_CONTACTS] > 0 &&
            n->adversary == 0 && !(f->has_clone && f->clone_of == n->index) &&
-           w->nodes[0].node->has_cores;
+           w->nodes[0].node->has_cores && all_are_plain(w);
 }
 
 void fault_revoke(struct faults *f, struct rng *r)
