@@ -42,6 +42,11 @@ uint64_t gossip_probe_timeout_us(const struct gossip *g, const struct gossip_mem
     return us * (g->prober.health + 1U);
 }
 
+uint64_t gossip_probe_final_us(const struct gossip *g, const struct gossip_member *m)
+{
+    return IPX_MIN(gossip_probe_timeout_us(g, m), GOSSIP_PROBE_FINAL_US * (g->prober.health + 1U));
+}
+
 /* How long the witnesses have: what is left of the interval at most. */
 static uint64_t indirect_wait_us(const struct gossip *g, const struct gossip_member *m)
 {
@@ -57,6 +62,13 @@ static void rtt_update(uint32_t *srtt_us, uint32_t *rttvar_us, uint64_t rtt_us)
     if (*srtt_us == 0) {
         *srtt_us = rtt;
         *rttvar_us = rtt / 2;
+        return;
+    }
+    if (*srtt_us - IPX_MIN(*rttvar_us, *srtt_us) > rtt) {
+        /* far quicker than expected: what made the earlier ones slow (a handshake, a crowded
+         * start) is over, and says nothing of how much answers vary now */
+        *rttvar_us /= 2;
+        *srtt_us = IPX_MAX((*srtt_us + rtt) / 2, 1U);
         return;
     }
     uint32_t off = rtt > *srtt_us ? rtt - *srtt_us : *srtt_us - rtt;
@@ -175,7 +187,8 @@ static void probe_begin(struct gossip *g, uint64_t now_us, struct gossip_probe *
     p->target = m->facts.id;
     p->sent_us = now_us;
     p->n_tries++;
-    p->due_us = now_us + gossip_probe_timeout_us(g, m);
+    p->due_us = now_us + (p->why == GOSSIP_PROBE_FINAL ? gossip_probe_final_us(g, m)
+                                                       : gossip_probe_timeout_us(g, m));
     send_ping(g, m, p->req_id);
 }
 

@@ -19,7 +19,8 @@ struct gossip;
 #define GOSSIP_PROBE_WITNESSES 3
 #define GOSSIP_PROBE_NACK_US (200 * US_PER_MS) /* a witness says "not yet" after this at most */
 #define GOSSIP_PROBE_HEALTH_MAX 8
-#define GOSSIP_PROBE_FINAL_TRIES 3 /* pings before a verdict */
+#define GOSSIP_PROBE_FINAL_TRIES 3              /* pings before a verdict */
+#define GOSSIP_PROBE_FINAL_US (200 * US_PER_MS) /* between them at most */
 #define GOSSIP_PROBES_MAX 32 /* in flight: own round, witness and final probes, relayed ones */
 #define GOSSIP_PROBE_RELAYS_MAX 16        /* of these for others */
 #define GOSSIP_PROBE_CONFIRMERS 4         /* members that on hearsay look for themselves at once */
@@ -94,5 +95,7 @@ uint64_t gossip_probe_deadline(const struct gossip *g);
 /* Ends or escalates what timed out. */
 void gossip_probe_expire(struct gossip *g, uint64_t now_us);
 void gossip_probe_health(struct gossip *g, int change);
+/* Between the pings of a last look: an answer to the first has the time of all of them. */
+uint64_t gossip_probe_final_us(const struct gossip *g, const struct gossip_member *m);
 uint64_t gossip_probe_timeout_us(const struct gossip *g, const struct gossip_member *m);
 void gossip_probe_check(const struct gossip *g);

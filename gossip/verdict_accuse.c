@@ -70,7 +70,7 @@ static void suspicion_arm(struct gossip *g, struct gossip_member *m)
         lasts_us = IPX_MIN(lasts_us, gossip_suspicion_us(n_live, GOSSIP_SUSPICION_K) / 2);
     }
     /* the last look comes before the end, not after it: who stood still and is back has as long */
-    uint64_t look_us = GOSSIP_PROBE_FINAL_TRIES * gossip_probe_timeout_us(g, m);
+    uint64_t look_us = GOSSIP_PROBE_FINAL_TRIES * gossip_probe_final_us(g, m);
     m->suspect_due_us = m->suspect_us + lasts_us - IPX_MIN(look_us, lasts_us / 2);
     g->suspect_next_us = IPX_MIN(g->suspect_next_us, m->suspect_due_us);
 }

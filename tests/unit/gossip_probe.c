@@ -163,6 +163,66 @@ TEST(gossip_probe, last_look)
     net_done(&net);
 }
 
+static bool is_last_looked_at(const struct net *net, unsigned by)
+{
+    const struct gossip_prober *p = &net->nodes[by].g.prober;
+    for (unsigned i = 0; i < GOSSIP_PROBES_MAX; i++) {
+        if (p->probes[i].state != GOSSIP_PROBE_IDLE && p->probes[i].why == GOSSIP_PROBE_FINAL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Where answers come slowly the last look is no longer for it: three pings within 600 ms, and the
+ * first has all of that time for its answer. */
+TEST(gossip_probe, last_look_is_short)
+{
+    struct net net;
+    net_init(&net, 12, 4);
+    net_settle(&net);
+    struct gossip *g = &net.nodes[0].g;
+    struct gossip_member *m = gossip_members_successor(&g->members, g->self, 5);
+    net_stop(&net, (unsigned)net_index(&net, &m->facts.id));
+    m->srtt_us = m->rttvar_us = (uint32_t)GOSSIP_PROBE_TIMEOUT_MAX_US;
+    gossip_verdict_suspect(g, net.now_us, m);
+    net_drain(&net, 0);
+    while (!is_last_looked_at(&net, 0)) {
+        net_for(&net, US_PER_MS);
+    }
+    CHECK_EQ(g->prober.health, 0);
+    CHECK_EQ(gossip_probe_timeout_us(g, m), GOSSIP_PROBE_TIMEOUT_MAX_US);
+    net_for(&net, GOSSIP_PROBE_FINAL_TRIES * GOSSIP_PROBE_FINAL_US - 5 * US_PER_MS);
+    CHECK_EQ(m->state, GOSSIP_STATE_SUSPECT);
+    net_for(&net, 10 * US_PER_MS);
+    CHECK_EQ(m->state, GOSSIP_STATE_DEAD);
+    net_done(&net);
+}
+
+/* A crowded start: all answers were late. A few quick ones later those who were not measured yet
+ * are given no more time than quick ones need. */
+TEST(gossip_probe, slow_start_is_forgotten)
+{
+    struct net net;
+    net_init(&net, 12, 4);
+    net_settle(&net);
+    struct gossip *g = &net.nodes[0].g;
+    struct gossip_member *m = gossip_members_successor(&g->members, g->self, 5);
+    g->prober.srtt_us = 300 * US_PER_MS;
+    g->prober.rttvar_us = 150 * US_PER_MS;
+    m->srtt_us = 0;
+    CHECK_EQ(gossip_probe_timeout_us(g, m), GOSSIP_PROBE_TIMEOUT_MAX_US);
+    for (unsigned n = 0; n < 3; n++) {
+        CHECK(gossip_probe_start(g, net.now_us, m, GOSSIP_PROBE_REVISIT));
+        net_drain(&net, 0);
+        net_for(&net, 200 * US_PER_MS);
+        CHECK(m->srtt_us != 0);
+    }
+    m->srtt_us = 0;
+    CHECK(gossip_probe_timeout_us(g, m) < 250 * US_PER_MS);
+    net_done(&net);
+}
+
 /* Class 34: one node in ten stands still for 1 to 16 s, again and again. The healthy are never
  * reported down by anyone, and the stalled come back. */
 TEST(gossip_probe, stalls)
