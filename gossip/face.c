@@ -56,7 +56,7 @@ void gossip_on_chain(struct gossip *g, uint64_t now_us, const struct cert_facts 
     struct gossip_pending_alive *p = gossip_pending_find(g, &facts->id);
     const struct gossip_member *m = gossip_members_find(&g->members, &facts->id);
     if (p == NULL || !hash_equal(&p->alive.chain_hash, &facts->chain_hash) ||
-        (m != NULL && (m == g->self || m->reason == GOSSIP_REASON_BARRED))) {
+        (m != NULL && (m == g->self || gossip_member_is_barred(m, &facts->chain_hash)))) {
         return; /* superseded while it was looked at */
     }
     if (m != NULL && gossip_member_compare(m, &p->alive.boot, p->alive.incarnation) <= 0) {

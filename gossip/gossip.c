@@ -209,7 +209,7 @@ void gossip_recv(struct gossip *g, uint64_t now_us, const struct cert_facts *fro
         return;
     }
     struct gossip_member *m = gossip_members_find(&g->members, &from->id);
-    if (m != NULL && m->reason == GOSSIP_REASON_BARRED) {
+    if (m != NULL && gossip_member_is_barred(m, &from->chain_hash)) {
         g->stats.n_refused++;
         return;
     }

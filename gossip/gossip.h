@@ -169,7 +169,7 @@ IPX_MUST_USE enum ipx_err gossip_set_chain(struct gossip *g, uint64_t now_us,
 void gossip_set_boot(struct gossip *g, uint64_t now_us, const struct gossip_boot *boot);
 /* Tells all; drain poll once more, then gossip_done. */
 void gossip_leave(struct gossip *g, uint64_t now_us);
-/* Shut out (revoked): down at once, never up again. */
+/* Shut out (revoked): down at once, and up again only by another chain (NEED_CHAIN). */
 void gossip_bar(struct gossip *g, uint64_t now_us, const struct node_id *id);
 /* Gives a redemption or revocation (<= GOSSIP_DOC_MAX) to everybody. Conditions: IPX_EXISTS,
  * IPX_FULL. Fault: IPX_NO_MEMORY. */

@@ -270,6 +270,11 @@ bool gossip_member_is_live(const struct gossip_member *m)
     return m->state == GOSSIP_STATE_ALIVE || m->state == GOSSIP_STATE_SUSPECT;
 }
 
+bool gossip_member_is_barred(const struct gossip_member *m, const struct hash *chain)
+{
+    return m->reason == GOSSIP_REASON_BARRED && hash_equal(&m->facts.chain_hash, chain);
+}
+
 struct gossip_member *gossip_members_successor(const struct gossip_members *t,
                                                const struct gossip_member *m, uint32_t nth)
 {

@@ -158,6 +158,8 @@ struct gossip_member *gossip_members_next(const struct gossip_members *t,
 /* Live members (alive or suspect), self included. */
 uint32_t gossip_members_live(const struct gossip_members *t);
 bool gossip_member_is_live(const struct gossip_member *m);
+/* Barred, and this is the certificate chain that it is barred with: another may be good. */
+bool gossip_member_is_barred(const struct gossip_member *m, const struct hash *chain);
 /* The nth live member after `m` in key order, wrapping; NULL if there is no other. */
 struct gossip_member *gossip_members_successor(const struct gossip_members *t,
                                                const struct gossip_member *m, uint32_t nth);

@@ -131,7 +131,7 @@ void gossip_verdict_alive(struct gossip *g, uint64_t now_us, const struct gossip
     struct gossip_member *m = gossip_members_find(&g->members, &alive.pk);
     const struct gossip_pending_alive *p = gossip_pending_find(g, &alive.pk);
     if (m != NULL && (gossip_member_compare(m, &alive.boot, alive.incarnation) <= 0 ||
-                      m->reason == GOSSIP_REASON_BARRED)) {
+                      gossip_member_is_barred(m, &alive.chain_hash))) {
         hear_old_alive(g, m, &alive, from);
         return;
     }

@@ -360,6 +360,18 @@ void session_forget(struct session_plane *p, uint64_t now_us, const struct node_
     session_peer_down(p, peer, why);
 }
 
+static bool is_revoked(const struct session_plane *p, const struct session_who *who)
+{
+    return who->has_facts && chains_is_revoked(p->chains, &who->facts);
+}
+
+/* Its session, the one that it has not confirmed yet, or the one that waits for our answer. */
+static bool has_revoked(const struct session_plane *p, const struct session_peer *peer)
+{
+    return is_revoked(p, &peer->who) || (peer->next != NULL && is_revoked(p, &peer->next->who)) ||
+           (peer->held != NULL && is_revoked(p, &peer->held->who));
+}
+
 enum forget_what { FORGET_ALL, FORGET_SILENTLY, FORGET_REVOKED, FORGET_BY_TICKET };
 
 /* Places do not move while peers are freed. */
@@ -370,15 +382,12 @@ static void forget_some(struct session_plane *p, enum forget_what what, enum ipx
         if (peer == NULL) {
             continue;
         }
-        bool is_revoked = (peer->who.has_facts && chains_is_revoked(p->chains, &peer->who.facts)) ||
-                          (peer->next != NULL && peer->next->who.has_facts &&
-                           chains_is_revoked(p->chains, &peer->next->who.facts));
         if (what == FORGET_SILENTLY && peer->cur != NULL) {
             session_next_free(p, peer);
             session_dial_free(p, peer);
             session_held_free(p, peer);
             session_peer_down(p, peer, why);
-        } else if ((what == FORGET_REVOKED && is_revoked) || what == FORGET_ALL ||
+        } else if ((what == FORGET_REVOKED && has_revoked(p, peer)) || what == FORGET_ALL ||
                    (what == FORGET_BY_TICKET && (peer->is_by_ticket || peer->cur == NULL))) {
             struct node_id id = peer->id;
             session_forget(p, p->now_us, &id, why);

@@ -66,6 +66,9 @@ struct lookups *lookups_begin(struct world *w, struct rng *r, unsigned n)
     for (; l->n < n; l->n++) {
         struct lookup_asked *q = &l->asked[l->n];
         q->node = (first + l->n) % w->n_nodes;
+        while (w->nodes[q->node].adversary != 0) { /* theirs is their own affair */
+            q->node = (q->node + 1) % w->n_nodes;
+        }
         rng_fill(r, &q->target, sizeof(q->target));
         struct world_node *node = &w->nodes[q->node];
         assert(node->node != NULL);

@@ -93,11 +93,13 @@ static void look_revoked(struct oracle *o, struct world_node *n)
                        m->facts.name);
         }
     }
+    /* by a ticket one may ask for admission, and is refused */
+    bool has_session = f != NULL && f->has_thief &&
+                       session_find(n->node->sessions, &f->thief, &info) && !info.is_ticket;
     if (c->revoked.n > 0 && f != NULL && f->has_thief && n->index <= o->w->n_nodes &&
-        (session_find(n->node->sessions, &f->thief, &info) ||
-         dht_table_find(&n->node->dht.table, &f->thief) != NULL)) {
+        (has_session || dht_table_find(&n->node->dht.table, &f->thief) != NULL)) {
         world_fail(o->w, "n%u has a %s of one that is revoked", n->index,
-                   session_find(n->node->sessions, &f->thief, &info) ? "session" : "table entry");
+                   has_session ? "session" : "table entry");
     }
 }
 

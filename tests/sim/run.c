@@ -122,13 +122,19 @@ static bool is_of_tomorrow(const struct world *w, const struct node *n)
            gossip_self(&n->gossip)->facts.admitted_ms > wall_ms + (int64_t)CERT_SKEW_MS;
 }
 
+/* A silent mesh, or a clock that was wrong, its own or another's. */
+static bool may_try_again(const struct join *j)
+{
+    return j->is_failed && (j->why == IPX_TIMEOUT || j->why == IPX_CLOCK || j->why == IPX_NOT_YET ||
+                            j->why == IPX_EXPIRED);
+}
+
 /* A join begun while faults happened may fail after them: its user tries again. */
 static bool is_together(struct world *w, void *unused)
 {
     for (unsigned i = 0; i < w->n_nodes; i++) {
         const struct node *n = w->nodes[i].node;
-        if (n != NULL && n->join.is_failed &&
-            (n->join.why == IPX_TIMEOUT || n->join.why == IPX_CLOCK)) {
+        if (n != NULL && may_try_again(&n->join)) {
             world_crash(w, i);
             world_start(w, i);
         } else if (n != NULL && is_of_tomorrow(w, n)) {
@@ -167,14 +173,15 @@ static void safety(struct run *r, const struct plan *p)
     w->options.loss_permille = w->options.dup_permille = 0;
 }
 
-/* For QUIET_US nobody is thought dead for longer than DEAD_US. */
+/* For QUIET_US nobody is thought dead for longer than DEAD_US. Of the dead somebody may still tell
+ * what nobody had heard: then it takes as long as a crash does. */
 static void stay_together(struct run *r)
 {
     struct world *w = &r->w;
     uint64_t until = w->now_us + QUIET_US, since = w->now_us;
     while (w->failure[0] == '\0' && w->now_us < until) {
         world_run(w, w->now_us + US_PER_S);
-        since = world_is_converged(w, NULL) ? w->now_us : since;
+        since = world_is_somebody_missed(w) ? since : w->now_us;
         if (w->now_us - since > DEAD_US) {
             world_fail(w, "a live node is held dead for 5 s long after the faults");
         }

@@ -168,6 +168,7 @@ void world_resume(struct world_node *n); /* what was held back happens now, in o
 /* True if `e` is for a paused machine: it is kept, with what it owns. */
 bool world_holds(struct world_node *n, const struct event *e);
 bool world_is_converged(struct world *w, void *unused); /* all see exactly those who live */
+bool world_is_somebody_missed(struct world *w);         /* one who lives is not seen by another */
 void world_check(struct world *w); /* node_check of all; memory within bounds */
 
 /* A local client that submits one `map` and counts what it is told (world_client.c). */

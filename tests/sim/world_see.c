@@ -63,3 +63,22 @@ bool world_is_converged(struct world *w, void *unused)
     }
     return true;
 }
+
+/* Of those that play by the rules. */
+bool world_is_somebody_missed(struct world *w)
+{
+    for (unsigned i = 0; i < w->n_nodes; i++) {
+        const struct node *n = w->nodes[i].node;
+        if (n == NULL || w->nodes[i].adversary != 0 || !n->has_cores) {
+            continue;
+        }
+        for (unsigned j = 0; j < w->n_nodes; j++) {
+            const struct gossip_member *m = gossip_find(&n->gossip, &w->nodes[j].key.pk);
+            bool counts = w->nodes[j].node != NULL && w->nodes[j].adversary == 0;
+            if (counts && (m == NULL || !gossip_member_is_live(m))) {
+                return true;
+            }
+        }
+    }
+    return false;
+}

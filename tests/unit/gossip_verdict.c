@@ -314,6 +314,34 @@ static void give_alive(struct net *net, unsigned to, unsigned from, unsigned abo
     give(net, to, from, writer_slice(&o));
 }
 
+/* Shut out with the one that admitted it, before we heard of its certificate by the issuer: all
+ * others know that one, and so it is a member here too as soon as we have seen it. */
+TEST(gossip_verdict, barred_by_an_old_chain)
+{
+    struct net net;
+    start(&net, 4, 8);
+    struct net_node *x = &net.nodes[3];
+    struct gossip *g = &net.nodes[0].g;
+    const struct gossip_member *m = gossip_find(g, &x->key.pk);
+    gossip_bar(g, net.now_us, &x->key.pk);
+    net_drain(&net, 0);
+    give_alive(&net, 0, 3, 3, m->incarnation + 1, &m->facts.chain_hash);
+    CHECK_EQ(m->reason, GOSSIP_REASON_BARRED);
+    net_chain(x, "plain", 3, x->chain);
+    net_facts(x->chain, NET_CHAIN_LEN, &x->facts);
+    CHECK_OK(gossip_set_chain(&x->g, net.now_us, &x->facts, slice_of(x->chain, NET_CHAIN_LEN)));
+    net_drain(&net, 3);
+    net_for(&net, 3 * US_PER_S);
+    CHECK_EQ(m->state, GOSSIP_STATE_ALIVE);
+    CHECK_STR(m->facts.name, "plain");
+    CHECK(net_all_know_all(&net));
+    gossip_bar(g, net.now_us, &x->key.pk); /* now this one too */
+    net_drain(&net, 0);
+    net_for(&net, 20 * US_PER_S);
+    CHECK_EQ(m->reason, GOSSIP_REASON_BARRED);
+    net_done(&net);
+}
+
 /* A statement waits for a chain that nobody has; a newer one, which goes by the chain we hold, is
  * taken meanwhile. The chain comes after all: what we know does not go back. */
 TEST(gossip_verdict, late_chain)

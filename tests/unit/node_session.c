@@ -370,6 +370,19 @@ TEST(node_session, revoked_keys_are_out_at_once)
     sw_run(&w, 10 * US_PER_S);
     CHECK_EQ(sw_seen(&w, 0, SESSION_ACTION_FAILED)->a.err, IPX_REVOKED);
     sw_done(&w);
+
+    /* its handshake was good a moment ago, and waits for the answer to its first message */
+    sw_init(&w, 13);
+    w.nodes[0].answers_early = false;
+    sw_say(&w, 1, 0, SW_FIND_NODE, "key");
+    sw_run(&w, SW_DELAY_US);
+    CHECK(sw_seen(&w, 0, SESSION_ACTION_EARLY) != NULL);
+    const struct revoke again = {.what = REVOKE_KEY, .is_by_root = true, .key = w.nodes[1].key.pk};
+    CHECK_OK(chains_revoke(&w.nodes[0].chains, &again, slice_text("r"), 0));
+    session_drop_revoked(w.nodes[0].plane, w.now_us);
+    sw_run(&w, US_PER_S);
+    CHECK(!sw_is_up(&w, 0, 1));
+    sw_done(&w);
 }
 
 TEST(node_session, capacity_is_kept_by_dropping_the_oldest)
