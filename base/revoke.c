@@ -213,11 +213,15 @@ bool revoke_strikes(const struct revoke *r, const struct cert_facts *f)
            names_serial(r, &f->birth_issuer, f->birth_serial);
 }
 
-bool revoke_strikes_ticket(const struct revoke *r, const struct node_id *issuer, uint64_t serial)
+bool revoke_strikes_ticket(const struct revoke *r, const struct node_id *issuer, uint64_t serial,
+                           const struct node_id *redeemer)
 {
-    return (r->is_by_root || node_id_equal(&r->revoker, issuer)) &&
-           (r->what == REVOKE_KEY ? node_id_equal(&r->key, issuer)
-                                  : names_serial(r, issuer, serial));
+    if (!r->is_by_root && !node_id_equal(&r->revoker, issuer)) {
+        return false;
+    }
+    return r->what == REVOKE_KEY
+               ? node_id_equal(&r->key, issuer) || node_id_equal(&r->key, redeemer)
+               : names_serial(r, issuer, serial);
 }
 
 bool revoke_strikes_issuer(const struct revoke *r, const struct node_id *issuer)

@@ -64,8 +64,10 @@ IPX_MUST_USE enum ipx_err revoke_verify(struct slice in, const struct mesh_id *m
 
 /* Does it strike whom a verified chain names? `r` is verified. */
 bool revoke_strikes(const struct revoke *r, const struct cert_facts *facts);
-/* A ticket of this serial by this issuer: whoever redeems it would be struck by its birth. */
-bool revoke_strikes_ticket(const struct revoke *r, const struct node_id *issuer, uint64_t serial);
+/* A ticket of this serial by this issuer in the hands of `redeemer`: would it be struck, by its key
+ * or by its birth? */
+bool revoke_strikes_ticket(const struct revoke *r, const struct node_id *issuer, uint64_t serial,
+                           const struct node_id *redeemer);
 /* An issuer's key, or one that it certified: what `key` signs is worth nothing. */
 bool revoke_strikes_issuer(const struct revoke *r, const struct node_id *issuer);
 /* Nothing that it could strike is valid at that time any more. */

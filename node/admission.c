@@ -93,8 +93,8 @@ static enum ipx_err judge(struct node *n, const struct session_action *a, struct
         return issuers_ask(n, &req->ticket.issuer_cert) ? IPX_AGAIN : IPX_UNKNOWN_ISSUER;
     }
     err = admit_request_verify(a->body, issuer, &n->config.mesh, wall_ms, &a->peer, req);
-    if (err == IPX_OK &&
-        revoked_has_ticket(&n->chains.revoked, &req->issuer.subject, req->ticket.grant.serial)) {
+    if (err == IPX_OK && revoked_has_ticket(&n->chains.revoked, &req->issuer.subject,
+                                            req->ticket.grant.serial, &a->peer)) {
         err = IPX_REVOKED;
     }
     if (err != IPX_OK) {

@@ -102,10 +102,11 @@ const struct revoke *revoked_find(const struct revoked *t, const struct cert_fac
     return NULL;
 }
 
-bool revoked_has_ticket(const struct revoked *t, const struct node_id *issuer, uint64_t serial)
+bool revoked_has_ticket(const struct revoked *t, const struct node_id *issuer, uint64_t serial,
+                        const struct node_id *redeemer)
 {
     for (uint32_t i = 0; i < t->n; i++) {
-        if (revoke_strikes_ticket(&t->all[i].r, issuer, serial)) {
+        if (revoke_strikes_ticket(&t->all[i].r, issuer, serial, redeemer)) {
             return true;
         }
     }

@@ -35,7 +35,8 @@ IPX_MUST_USE enum ipx_err revoked_add(struct revoked *t, const struct revoke *r,
                                       int64_t wall_ms);
 /* The first that strikes them; NULL: none. Valid until the next revoked_add. */
 const struct revoke *revoked_find(const struct revoked *t, const struct cert_facts *facts);
-bool revoked_has_ticket(const struct revoked *t, const struct node_id *issuer, uint64_t serial);
+bool revoked_has_ticket(const struct revoked *t, const struct node_id *issuer, uint64_t serial,
+                        const struct node_id *redeemer);
 bool revoked_has_issuer(const struct revoked *t, const struct node_id *issuer);
 /* Drops one that is over; false: there is none. */
 bool revoked_drop_over(struct revoked *t, int64_t wall_ms);

@@ -209,15 +209,22 @@ TEST(revoke, tickets_and_issuers)
     fx_init(&x);
     struct revoke r = of_serials(&x.issuer.pk, 77, 77);
     r.revoker = x.issuer.pk;
-    CHECK(revoke_strikes_ticket(&r, &x.issuer.pk, 77));
-    CHECK(!revoke_strikes_ticket(&r, &x.issuer.pk, 78) &&
-          !revoke_strikes_ticket(&r, &x.eve.pk, 77));
+    CHECK(revoke_strikes_ticket(&r, &x.issuer.pk, 77, &x.bob.pk));
+    CHECK(!revoke_strikes_ticket(&r, &x.issuer.pk, 78, &x.bob.pk) &&
+          !revoke_strikes_ticket(&r, &x.eve.pk, 77, &x.bob.pk));
     r = of_key(&x.issuer.pk);
     r.is_by_root = true;
-    CHECK(revoke_strikes_ticket(&r, &x.issuer.pk, 1) && revoke_strikes_issuer(&r, &x.issuer.pk));
+    CHECK(revoke_strikes_ticket(&r, &x.issuer.pk, 1, &x.bob.pk) &&
+          revoke_strikes_issuer(&r, &x.issuer.pk));
     r.is_by_root = false; /* an issuer takes nothing from another */
     r.revoker = x.eve.pk;
-    CHECK(!revoke_strikes_ticket(&r, &x.issuer.pk, 1) && !revoke_strikes_issuer(&r, &x.issuer.pk));
+    CHECK(!revoke_strikes_ticket(&r, &x.issuer.pk, 1, &x.bob.pk) &&
+          !revoke_strikes_issuer(&r, &x.issuer.pk));
+    r = of_key(&x.bob.pk); /* a good ticket in the hands of a key that is not */
+    CHECK(!revoke_strikes_ticket(&r, &x.issuer.pk, 1, &x.bob.pk));
+    r.revoker = x.issuer.pk;
+    CHECK(revoke_strikes_ticket(&r, &x.issuer.pk, 1, &x.bob.pk));
+    CHECK(!revoke_strikes_ticket(&r, &x.issuer.pk, 1, &x.ada.pk));
 }
 
 TEST(revoke, over_when_nothing_it_strikes_is_valid)
