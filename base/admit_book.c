@@ -287,6 +287,18 @@ enum ipx_err admit_book_see(struct admit_book *b, const struct admit_notice *not
                                                            : other_key_seen(e, &n, wall_ms, ret);
 }
 
+uint32_t admit_book_count_since(const struct admit_book *b, const uint8_t *issuer_tag,
+                                int64_t since_ms)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < b->count; i++) {
+        const struct admit_notice *n = &b->entries[i].notice;
+        bool is_its = memcmp(n->issuer_tag, issuer_tag, ADMIT_TAG_LEN) == 0;
+        count += is_its && n->admitted_ms >= since_ms ? 1 : 0;
+    }
+    return count;
+}
+
 bool admit_book_is_dropped(const struct admit_book *b, const struct cert_facts *facts)
 {
     uint32_t i = index_of(b, facts->birth_issuer.bytes, facts->birth_serial);

@@ -65,6 +65,10 @@ IPX_MUST_USE enum ipx_err admit_book_see(struct admit_book *b, const struct admi
  * admit_book_see of the same chain: what is proved may turn hearsay round. */
 bool admit_book_is_dropped(const struct admit_book *b, const struct cert_facts *facts);
 
+/* How many tickets of this issuer (ADMIT_TAG_LEN bytes of its key) admitted somebody since then. */
+uint32_t admit_book_count_since(const struct admit_book *b, const uint8_t *issuer_tag,
+                                int64_t since_ms);
+
 /* For the disk: one CBOR array, the least recently used first, <= 8 + ADMIT_BOOK_ENTRY_MAX bytes
  * an entry. Loading adds to what is there; it trusts the file. Conditions: IPX_MALFORMED (what
  * came before the fault is kept). */

@@ -4,6 +4,7 @@
 
 #include "node/core.h"
 
+#define DAY_MS (INT64_C(24) * 3600 * 1000)
 #define RENEW_LOOK_US (60 * US_PER_S) /* between looks for one who renews our certificate */
 
 /* Messages of this plane beside those of node/session.h; docs/wire.md. */
@@ -119,6 +120,23 @@ static enum ipx_err judge(struct node *n, const struct session_action *a, struct
     return name_holder(n, req, detail) ? IPX_NAME_TAKEN : IPX_OK;
 }
 
+/* One issuer admits more nodes within a day than a lab has: a stolen key, perhaps, with which
+ * somebody wants to be in the majority around some key. Told once, when it passes the limit. */
+static void watch_issuer(struct node *n, const uint8_t *tag)
+{
+    char text[EVENTS_TEXT_MAX], hex[2 * 8 + 1];
+    if (n->book.count <= ADMISSION_DAY_MAX ||
+        admit_book_count_since(&n->book, tag, node_wall_ms(n) - DAY_MS) != ADMISSION_DAY_MAX + 1) {
+        return;
+    }
+    for (size_t i = 0; i < 8; i++) {
+        snprintf(hex + 2 * i, 3, "%02x", tag[i]);
+    }
+    snprintf(text, sizeof(text), "tickets of issuer %s.. admitted more than %u nodes within a day",
+             hex, ADMISSION_DAY_MAX);
+    events_tell(n, EVENTS_MANY_ADMITTED, NULL, slice_text(text));
+}
+
 /* The mesh is told of every admission, so that one ticket is one membership. */
 static void announce(struct node *n, const struct admit_request *req,
                      const struct admit_notice *notice)
@@ -129,6 +147,7 @@ static void announce(struct node *n, const struct admit_request *req,
     admit_notice_put(&w, notice, &n->config.mesh, &n->config.key);
     err_ignore(admit_book_see(&n->book, notice, &req->ticket.one_time, node_wall_ms(n), &seen),
                "it was judged a moment ago");
+    watch_issuer(n, notice->issuer_tag);
     node_save_later(n, NODE_SAVE_BOOK);
     struct hash key = crypt_hash(writer_slice(&w));
     err_ignore(
@@ -237,6 +256,7 @@ bool admission_on_chain(struct node *n, const struct cert_facts *facts)
         admit_notice_of_facts(facts, &notice);
         enum ipx_err err = admit_book_see(&n->book, &notice, NULL, node_wall_ms(n), &seen);
         if (seen.is_new) {
+            watch_issuer(n, notice.issuer_tag);
             node_save_later(n, NODE_SAVE_BOOK);
         }
         if (err != IPX_BAD_SIGNATURE && node_id_equal(&seen.winner.claim.id, &facts->id)) {
@@ -271,6 +291,9 @@ bool admission_on_doc(struct node *n, struct slice bytes)
             !node_id_equal(&seen.loser.claim.id, &n->config.key.pk)) {
             gossip_bar(&n->gossip, n->now_us, &seen.loser.claim.id);
         }
+    }
+    if (seen.is_new) {
+        watch_issuer(n, notice.issuer_tag);
     }
     node_save_later(n, NODE_SAVE_BOOK);
     return err != IPX_BAD_SIGNATURE;

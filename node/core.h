@@ -38,6 +38,7 @@
 #include "node/session.h"
 
 #define NODE_BOOK_ENTRIES 1024 /* tickets remembered; 0.4 KiB each, touched only when used */
+#define ADMISSION_DAY_MAX 512  /* by one issuer in a day: more is told to people (overlay 2.5) */
 #define NODE_SCRATCH_LEN 65536 /* the longest thing saved or answered at once */
 #define NODE_MESSAGE_MAX (EXEC_BODY_MAX + 64) /* longest framed message of a stream */
 #define NODE_ACCEPT_DEFAULT "job.lab == lab"

@@ -103,7 +103,8 @@ const char *events_kind_name(enum events_kind kind)
                                                 [EVENTS_SOURCE_UP] = "source-up",
                                                 [EVENTS_SOURCE_DOWN] = "source-down",
                                                 [EVENTS_JOB_BEGIN] = "job-begin",
-                                                [EVENTS_JOB_END] = "job-end"};
+                                                [EVENTS_JOB_END] = "job-end",
+                                                [EVENTS_MANY_ADMITTED] = "many-admitted"};
     return kind < EVENTS_N ? names[kind] : "unknown";
 }
 

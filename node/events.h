@@ -32,6 +32,7 @@ enum events_kind {
     EVENTS_SOURCE_DOWN,
     EVENTS_JOB_BEGIN,
     EVENTS_JOB_END,
+    EVENTS_MANY_ADMITTED,
     EVENTS_N
 };
 

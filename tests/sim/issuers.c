@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tickets of issuers whose certificate the admitter has never seen: it asks the members, and
- * refuses by name only when none of them holds it. */
+/* Issuers. Tickets of one whose certificate the admitter has never seen: it asks the members, and
+ * refuses by name only when none of them holds it. One that admits more than any lab has. */
 #include <stdio.h>
 
 #include "tests/sim/world.h"
@@ -131,11 +131,64 @@ static int nobody_knows_it(struct world *w)
     return 0;
 }
 
+static unsigned n_alarms(const struct node *n)
+{
+    unsigned count = 0;
+    struct events_one v;
+    for (uint64_t seq = n->events.first; events_get(&n->events, seq, &v) == IPX_OK; seq++) {
+        count += v.kind == EVENTS_MANY_ADMITTED ? 1 : 0;
+    }
+    return count;
+}
+
+/* A member's word that it admitted somebody by a ticket of this issuer. */
+static bool tell_of_one(struct world *w, const struct crypt_keypair *issuer, uint64_t serial,
+                        int64_t at_ms)
+{
+    uint8_t bytes[ADMIT_NOTICE_MAX];
+    struct crypt_keypair somebody = some_key(w);
+    struct admit_notice notice = {.claim = {.serial = serial, .id = somebody.pk, .name = "x"},
+                                  .admitted_ms = at_ms,
+                                  .admitter = w->nodes[FIRST].key.pk};
+    struct writer out = writer_of(bytes, sizeof(bytes));
+    memcpy(notice.issuer_tag, issuer->pk.bytes, sizeof(notice.issuer_tag));
+    admit_notice_put(&out, &notice, &w->made.mesh, &w->nodes[FIRST].key);
+    assert(!out.failed);
+    return admission_on_doc(w->nodes[KNOWS].node, writer_slice(&out));
+}
+
+/* Two issuers, one of them busier than any lab: people are told, once. */
+static int one_admits_too_many(struct world *w)
+{
+    struct crypt_keypair quiet = some_key(w);
+    const struct node *n;
+    world_start(w, FIRST);
+    world_join(w, KNOWS);
+    world_run(w, w->now_us + 5 * US_PER_S);
+    n = w->nodes[KNOWS].node;
+    CHECK(n->has_cores);
+    int64_t wall_ms = node_wall_ms(n);
+    uint32_t had = admit_book_count_since(&n->book, w->issuer.pk.bytes, 0);
+    for (uint64_t i = 0; i < 200; i++) {
+        CHECK(tell_of_one(w, &quiet, i, wall_ms));
+    }
+    for (uint64_t i = had; i < ADMISSION_DAY_MAX; i++) {
+        CHECK(tell_of_one(w, &w->issuer, 1000 + i, wall_ms));
+    }
+    CHECK(n_alarms(n) == 0);
+    for (uint64_t i = 0; i < 5; i++) {
+        CHECK(tell_of_one(w, &w->issuer, 5000 + i, wall_ms));
+    }
+    CHECK(n_alarms(n) == 1);
+    return 0;
+}
+
 int main(void)
 {
     static struct world w;
     int failed = 0;
-    int (*const checks[])(struct world *) = {a_member_knows_it, nobody_knows_it};
+    int (*const checks[])(struct world *) = {a_member_knows_it, nobody_knows_it,
+                                             one_admits_too_many};
     for (unsigned i = 0; i < ARRAY_LEN(checks); i++) {
         world_init(&w,
                    &(struct world_options){.seed = 80 + i, .n_nodes = N_NODES, .delay_us = 5000});

@@ -213,6 +213,24 @@ TEST(admit_book, forged_notices_take_nothing)
     shelf_done(&s);
 }
 
+TEST(admit_book, counts_what_an_issuer_admitted)
+{
+    struct fx x;
+    struct shelf s;
+    struct admit_seen seen;
+    fx_init(&x);
+    shelf_init(&s, &x, 8);
+    for (uint64_t i = 0; i < 5; i++) {
+        struct admit_notice n = notice(&x, &x.bob, &x.ada.pk, FX_WALL + (int64_t)i);
+        n.claim.serial = i;
+        CHECK_OK(admit_book_see(&s.book, &n, NULL, FX_WALL, &seen));
+    }
+    CHECK_EQ(admit_book_count_since(&s.book, x.issuer.pk.bytes, FX_WALL), 5);
+    CHECK_EQ(admit_book_count_since(&s.book, x.issuer.pk.bytes, FX_WALL + 3), 2);
+    CHECK_EQ(admit_book_count_since(&s.book, x.eve.pk.bytes, FX_WALL), 0);
+    shelf_done(&s);
+}
+
 TEST(admit_book, is_bounded_and_forgets_the_oldest)
 {
     struct fx x;
