@@ -132,7 +132,7 @@ static void watch_issuer(struct node *n, const uint8_t *tag)
     for (size_t i = 0; i < 8; i++) {
         snprintf(hex + 2 * i, 3, "%02x", tag[i]);
     }
-    snprintf(text, sizeof(text), "tickets of issuer %s.. admitted more than %u nodes within a day",
+    snprintf(text, sizeof(text), "tickets of issuer %s.. admitted more than %d nodes within a day",
              hex, ADMISSION_DAY_MAX);
     events_tell(n, EVENTS_MANY_ADMITTED, NULL, slice_text(text));
 }
